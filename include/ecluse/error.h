@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Error codes of every layer.
+ *
+ * Functions return 0, or -errno when the operating system is the cause, or a
+ * negative domain code below -5000 from the table here.  One row gives a code
+ * its errno (what the kernel is told), its exit code (what a script sees) and
+ * its French and English sentences (what a person reads).  Detail is logged
+ * once, where it is detected; only src/fuse turns codes into errnos and only
+ * src/cli into sentences and exit codes.
+ */
+#ifndef ECLUSE_ERROR_H
+#define ECLUSE_ERROR_H
+
+/* Exit codes are an interface: documented in ecluse(1), never renumbered. */
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_USAGE = 1,
+    EXIT_STORE = 2,       /* store missing, not a vault, newer format, read-only */
+    EXIT_MOUNTPOINT = 3,  /* missing, not empty, inside the store, not ours */
+    EXIT_PASSPHRASE = 4,  /* no slot opens with what was given */
+    EXIT_KEYRING = 5,     /* keyring damaged */
+    EXIT_MOUNTED = 6,     /* already mounted, or the state is in use */
+    EXIT_OLDER = 7,       /* store older than what this device has seen */
+    EXIT_INTEGRITY = 8,   /* authentication failed somewhere */
+    EXIT_FULL = 9,        /* no space left */
+    EXIT_PERMISSION = 10, /* not permitted */
+    EXIT_STATE = 11,      /* state missing, damaged, or another vault's */
+    EXIT_NOT_MOUNTED = 12,
+    EXIT_SYSTEM = 13,     /* any other failure of the system */
+};
+
+/*  X(code, value, errno, exit, English, French) */
+#define ERROR_TABLE(X) \
+    X(E_AUTH, -5001, EIO, EXIT_INTEGRITY, \
+      "an object failed authentication: it was altered or does not belong here", \
+      "un objet n’a pas pu être authentifié : il a été altéré ou n’est pas à sa place") \
+    X(E_FORMAT, -5002, EIO, EXIT_INTEGRITY, \
+      "an object is malformed", "un objet est mal formé") \
+    X(E_NEWER_FORMAT, -5003, EIO, EXIT_STORE, \
+      "this was written by a newer version of Écluse", \
+      "ces données ont été écrites par une version plus récente d’Écluse") \
+    X(E_NOT_ARRIVED, -5004, EIO, EXIT_INTEGRITY, \
+      "an object has not arrived in the store yet", \
+      "un objet n’est pas encore arrivé dans le dépôt") \
+    X(E_OLDER_STATE, -5005, EIO, EXIT_OLDER, \
+      "the store is older than what this device has already seen", \
+      "le dépôt est plus ancien que ce que cet appareil a déjà vu") \
+    X(E_NOT_VAULT, -5010, EINVAL, EXIT_STORE, \
+      "this directory is not an Écluse store", \
+      "ce répertoire n’est pas un dépôt Écluse") \
+    X(E_STORE_MISSING, -5011, ENOENT, EXIT_STORE, \
+      "the store does not exist", "le dépôt n’existe pas") \
+    X(E_STORE_NOT_EMPTY, -5012, ENOTEMPTY, EXIT_STORE, \
+      "the store directory is not empty", "le répertoire du dépôt n’est pas vide") \
+    X(E_STORE_READ_ONLY, -5013, EROFS, EXIT_STORE, \
+      "the store cannot be written", "le dépôt n’est pas accessible en écriture") \
+    X(E_STORE_HEADER, -5014, EIO, EXIT_INTEGRITY, \
+      "the vault header is truncated or altered", \
+      "l’en-tête du coffre est tronqué ou altéré") \
+    X(E_PASSPHRASE, -5020, EACCES, EXIT_PASSPHRASE, \
+      "wrong passphrase or key", "phrase de passe ou clé erronée") \
+    X(E_KEYRING, -5021, EIO, EXIT_KEYRING, \
+      "the keyring is damaged", "le trousseau de clés est endommagé") \
+    X(E_RECOVERY_KEY, -5022, EINVAL, EXIT_PASSPHRASE, \
+      "the recovery key is mistyped", "la clé de récupération est mal saisie") \
+    X(E_RANDOM, -5023, EIO, EXIT_SYSTEM, \
+      "the system's random generator failed", \
+      "le générateur aléatoire du système a fait défaut") \
+    X(E_NO_LAST_SLOT, -5024, EPERM, EXIT_PERMISSION, \
+      "this would leave no way into the vault", \
+      "il ne resterait plus aucun moyen d’ouvrir le coffre") \
+    X(E_STATE_MISSING, -5030, ENOENT, EXIT_STATE, \
+      "this device holds no state for this vault; it must be recovered first", \
+      "cet appareil n’a pas d’état local pour ce coffre; il faut d’abord le récupérer") \
+    X(E_STATE_DAMAGED, -5031, EIO, EXIT_STATE, \
+      "the local state is damaged", "l’état local est endommagé") \
+    X(E_STATE_FOREIGN, -5032, EINVAL, EXIT_STATE, \
+      "the local state belongs to another vault", \
+      "l’état local appartient à un autre coffre") \
+    X(E_STATE_IN_USE, -5033, EBUSY, EXIT_MOUNTED, \
+      "this vault is already mounted", "ce coffre est déjà monté") \
+    X(E_STATE_EXISTS, -5034, EEXIST, EXIT_STATE, \
+      "a local state already exists for this vault", \
+      "un état local existe déjà pour ce coffre") \
+    X(E_STATE_CLONED, -5035, EIO, EXIT_STATE, \
+      "the local state was copied or restored from elsewhere", \
+      "l’état local a été copié ou restauré d’ailleurs") \
+    X(E_LATCHED, -5036, EROFS, EXIT_SYSTEM, \
+      "the vault is read-only since a disk error; mount it again", \
+      "le coffre est en lecture seule depuis une erreur de disque; montez-le de nouveau") \
+    X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
+      "the mountpoint does not exist or is not a directory", \
+      "le point de montage n’existe pas ou n’est pas un répertoire") \
+    X(E_MOUNTPOINT_NOT_EMPTY, -5041, ENOTEMPTY, EXIT_MOUNTPOINT, \
+      "the mountpoint is not empty", "le point de montage n’est pas vide") \
+    X(E_MOUNTPOINT_BUSY, -5042, EBUSY, EXIT_MOUNTED, \
+      "something is already mounted there", "quelque chose y est déjà monté") \
+    X(E_NESTED, -5043, EINVAL, EXIT_MOUNTPOINT, \
+      "store, state and mountpoint must not lie inside one another", \
+      "le dépôt, l’état local et le point de montage ne doivent pas être imbriqués") \
+    X(E_NOT_MOUNTED, -5044, EINVAL, EXIT_NOT_MOUNTED, \
+      "no Écluse vault is mounted there", "aucun coffre Écluse n’y est monté") \
+    X(E_MOUNT_BUSY, -5045, EBUSY, EXIT_MOUNTED, \
+      "files are still open in the mounted folder", \
+      "des fichiers sont encore ouverts dans le dossier monté") \
+    X(E_FUSE, -5046, EIO, EXIT_SYSTEM, \
+      "FUSE is not available", "FUSE n’est pas disponible") \
+    X(E_SECRET_EXPOSED, -5050, EACCES, EXIT_PERMISSION, \
+      "the passphrase or key file can be read by other users", \
+      "le fichier de phrase de passe ou de clé est lisible par d’autres utilisateurs") \
+    X(E_NO_TERMINAL, -5051, ENOTTY, EXIT_USAGE, \
+      "no terminal to ask or to show the key on; use the file options", \
+      "aucun terminal pour poser la question ou afficher la clé; utilisez les options de fichier") \
+    X(E_NO_SECRET, -5052, ENOENT, EXIT_PASSPHRASE, \
+      "no passphrase was given", "aucune phrase de passe n’a été fournie") \
+    X(E_USAGE, -5060, EINVAL, EXIT_USAGE, \
+      "wrong usage", "utilisation incorrecte") \
+    X(E_CONTROL, -5061, EPROTO, EXIT_SYSTEM, \
+      "the daemon did not answer as expected", \
+      "le démon n’a pas répondu comme prévu")
+
+enum error_code {
+#define X(code, value, err, exit, en, fr) code = value,
+    ERROR_TABLE(X)
+#undef X
+};
+
+/* The positive errno for a negative result of any layer (0 stays 0). */
+int error_errno(int result);
+
+/* The exit code for a negative result (0 gives EXIT_DONE). */
+enum exit_code error_exit(int result);
+
+/* The sentence for a result in the language of the current locale (French
+ * when LC_MESSAGES starts with "fr", else English). Static storage. */
+const char *error_text(int result);
+
+/* The name of a domain code ("E_AUTH") or of an errno ("ENOSPC"), for logs. */
+const char *error_name(int result);
+
+#endif

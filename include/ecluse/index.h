@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The index: the last commit, in SQLite behind a page-sealing VFS.
+ *
+ * One connection, WAL, exclusive locking.  Every function is thread-safe (one
+ * mutex inside, the connection's lock) and none holds that lock across an
+ * fsync.  index_apply releases it between slices of rows so that readers are
+ * not kept waiting; readers then see a mixture of the last commit and the one
+ * under way, which is harmless because whoever applies keeps those rows in the
+ * metadata cache, which is asked first.
+ *
+ * Errors: -ENOENT, -ENOSPC, -ENOMEM, -EIO (I/O), E_STATE_DAMAGED (a page fails
+ * authentication or SQLite finds the file malformed).
+ */
+#ifndef ECLUSE_INDEX_H
+#define ECLUSE_INDEX_H
+
+#include <ecluse/base.h>
+#include <ecluse/batch.h>
+#include <ecluse/crypto.h>
+
+struct index;
+
+/* Makes dir/index.db with the schema, crash-safely (built beside, renamed).
+ * Counters start at: ino 2, cookie 3, segment 1, version 1; the root directory
+ * is there, owned by uid:gid, mode 0755, timestamps `now`. -EEXIST. */
+int index_create(const char *dir, const uint8_t local_key[KEY_SIZE], uint32_t uid, uint32_t gid);
+/* Opens dir/index.db. E_STATE_MISSING, E_STATE_DAMAGED, E_NEWER_FORMAT. */
+int index_open(struct index **out, const char *dir, const uint8_t local_key[KEY_SIZE], bool read_only);
+/* Checkpoints the WAL, syncs, closes. The connection is gone whatever is returned. */
+int index_close(struct index *ix);
+
+/* --- rows: pointers inside the results point into `hold`, which the caller
+ * zero-initialises and frees with row_hold_free; it may be reused. --- */
+struct row_hold { struct run runs[CHUNK_BLOCKS]; struct buf bytes; };
+void row_hold_free(struct row_hold *h);
+
+int index_inode(struct index *ix, uint64_t ino, struct inode_row *out, struct row_hold *hold);
+int index_dirent(struct index *ix, uint64_t parent, const void *name, size_t len,
+                 struct dirent_row *out, struct row_hold *hold);
+/* By the normalised (NFC) form, for a name whose exact form is absent; -ENOENT
+ * also when `name` is ASCII. */
+int index_dirent_variant(struct index *ix, uint64_t parent, const void *name, size_t len,
+                         struct dirent_row *out, struct row_hold *hold);
+int index_dirent_at(struct index *ix, uint64_t parent, uint64_t cookie,
+                    struct dirent_row *out, struct row_hold *hold);
+int index_chunk(struct index *ix, uint64_t ino, uint64_t n, struct chunk_row *out, struct row_hold *hold);
+int index_xattrs(struct index *ix, uint64_t ino, struct xattr_row *out, struct row_hold *hold);
+/* Number of the first chunk row of ino with n >= from; -ENOENT. */
+int index_next_chunk(struct index *ix, uint64_t ino, uint64_t from, uint64_t *n);
+
+/* Entries of a directory with cookie > after, ascending, at most `limit`, each
+ * with its inode when with_inodes (else inode is NULL; an entry whose inode is
+ * missing gives NULL too). A non-zero visit ends the scan and is returned.
+ * The connection's lock is not held while visit runs. */
+int index_scan_dir(struct index *ix, uint64_t parent, uint64_t after, unsigned limit, bool with_inodes,
+                   int (*visit)(void *ctx, const struct dirent_row *d, const struct inode_row *i),
+                   void *ctx);
+/* Inodes with nlink 0 (orphans of a crash). */
+int index_scan_orphans(struct index *ix, int (*visit)(void *ctx, uint64_t ino), void *ctx);
+/* Segment rows in the given state (0: all), by number. */
+int index_scan_segments(struct index *ix, enum segment_state state,
+                        int (*visit)(void *ctx, const struct segment_row *s), void *ctx);
+int index_segment(struct index *ix, uint32_t number, struct segment_row *out);
+/* Number of inodes, of published segments and the sum of their lengths. */
+struct index_totals { uint64_t inodes, objects, object_bytes, unpublished; };
+int index_totals(struct index *ix, struct index_totals *out);
+
+/* --- commit --- */
+int index_counter(struct index *ix, enum counter id, uint64_t *value);
+/* The journal generation that the last commit made obsolete everything below. */
+int index_generation(struct index *ix, uint64_t *generation);
+/*
+ * One transaction: all records of the batches (RECORD_TAIL is refused), every
+ * changed row noted as unpublished (unless !note), and the journal generation.
+ * Durable only after index_sync.  On error nothing of it is visible; may be
+ * retried after -ENOSPC.
+ */
+int index_apply(struct index *ix, const struct buf *batch, bool note, uint64_t generation);
+/* fdatasync of the WAL, without the connection's lock; then, when the WAL is
+ * long, a checkpoint. Never retry after an error other than -ENOSPC. */
+int index_sync(struct index *ix);
+
+/* --- publication --- */
+/*
+ * Collects rows noted as unpublished into `out` (record format, current
+ * values, …_GONE for what is no more) until about `limit` bytes, and marks
+ * their notes with `cut`.  Returns 1 when notes remain, 0 when all were taken.
+ * Order: inodes, dirents, xattrs, chunks, each by key.
+ */
+int index_collect(struct index *ix, uint64_t cut, size_t limit, struct buf *out);
+/* Any note at all? 1, 0, or an error. */
+int index_unpublished(struct index *ix);
+
+struct publication_row {
+    uint64_t seq;
+    uint8_t hash[SHA256_SIZE];
+    bool done;            /* false: intent, objects may still be on their way */
+    int64_t time;         /* seconds since 1970 */
+    uint32_t carrier;     /* segment number that carries it */
+};
+/* One transaction: adds the publication as an intent, sets the segments of
+ * `segments` (RECORD_SEGMENT batch: final length, sha256, still STAGED), and
+ * forgets the notes marked with `cut`. Follow with index_sync. */
+int index_intend(struct index *ix, const struct publication_row *p, const struct buf *segments,
+                 uint64_t cut);
+/* One transaction: the intent is done, its segments (all STAGED ones with a
+ * sha256 that belong to it) become PUBLISHED. */
+int index_published(struct index *ix, uint64_t seq);
+/* The newest publication; -ENOENT when there is none. */
+int index_last_publication(struct index *ix, struct publication_row *out);
+/* Segments of a publication, in the order in which they must appear. */
+int index_scan_publication(struct index *ix, uint64_t seq,
+                           int (*visit)(void *ctx, const struct segment_row *s), void *ctx);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Durable I/O: every byte that must survive a power cut passes through here.
+ *
+ * Each call is complete or an error (short transfers and EINTR are handled).
+ * In builds with ECLUSE_FAULTS each call names its failpoint; the environment
+ * variable ECLUSE_FAULT="point:action:nth" then kills (kill), fails (an errno
+ * name) or delays (delay=ms) the nth passage; see src/base/fault.c.  In other
+ * builds the names compile to nothing.
+ *
+ * All functions are thread-safe and return 0 or -errno unless said otherwise.
+ */
+#ifndef ECLUSE_IO_H
+#define ECLUSE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Every durable step.  X(name) appears in ECLUSE_FAULT as "name". */
+#define FAULT_TABLE(X) \
+    X(segment_append) X(segment_sync) X(segment_footer) X(journal_append) X(journal_sync) \
+    X(batch_write) X(commit) X(wal_write) X(wal_sync) X(db_write) X(db_sync) X(checkpoint) \
+    X(intent) X(store_rename) X(store_copy) X(store_dir_sync) X(publication) X(mark_published) \
+    X(staging_cleanup) X(staging_create) X(keyring_write) X(keyring_rename) X(init) \
+    X(state_adopt) X(ballast) X(other)
+
+enum fault_point {
+#define X(name) FAULT_##name,
+    FAULT_TABLE(X)
+#undef X
+    FAULT_COUNT
+};
+
+#ifdef ECLUSE_FAULTS
+/* 0, or the -errno that the environment asked for; may not return (kill). */
+int fault_hit(enum fault_point point);
+#else
+static inline int fault_hit(enum fault_point point) { (void)point; return 0; }
+#endif
+
+/* Writes all of buf at offset. */
+int io_write_at(int fd, const void *buf, size_t len, uint64_t offset, enum fault_point point);
+/* Reads exactly len bytes; -ENODATA when the file ends before. */
+int io_read_at(int fd, void *buf, size_t len, uint64_t offset);
+/* fdatasync; never retried by callers: after an error the pages are gone. */
+int io_sync(int fd, enum fault_point point);
+/* fsync of the directory itself, so that names in it are durable. */
+int io_sync_dir(int dirfd, enum fault_point point);
+/* Opens the directory `path` and syncs it. */
+int io_sync_dir_path(const char *path, enum fault_point point);
+/* Renames, never replacing (renameat2 RENAME_NOREPLACE): -EEXIST, -EXDEV… */
+int io_rename_new(int from_dir, const char *from, int to_dir, const char *to, enum fault_point point);
+/* Writes a file whole, crash-safely: temporary beside it, mode 0600, fsync,
+ * rename over `name`, fsync of the directory. The old or the new, never less. */
+int io_replace_file(int dirfd, const char *name, const void *bytes, size_t len, enum fault_point point);
+/* Reads a whole file of at most `limit` bytes into a malloc'd buffer that the
+ * caller frees; -EFBIG when larger. */
+int io_read_file(int dirfd, const char *name, size_t limit, uint8_t **out, size_t *len);
+/* mkdir -p with `mode` for what is created. */
+int io_make_dirs(const char *path, mode_t mode);
+/* True when `inner` is `outer` or lies below it; both existing, absolute, real. */
+bool path_inside(const char *inner, const char *outer);
+
+#endif

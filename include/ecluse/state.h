@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The state directory of a vault on this device, and the vault's beginning.
+ *
+ *   <state>/lock      flock; machine id, inode and birth time of the file itself
+ *   <state>/keyring   <state>/index.db[-wal]   <state>/journal   <state>/staging/
+ *   <state>/ballast   64 MiB that deletions may use on a full disk
+ *
+ * Mode 0700.  state_open takes the lock for the life of the object.
+ */
+#ifndef ECLUSE_STATE_H
+#define ECLUSE_STATE_H
+
+#include <ecluse/keys.h>
+#include <limits.h>
+
+/* <base>/<vault id>, where base is `explicit_dir` when given, else
+ * $XDG_STATE_HOME/ecluse (default ~/.local/state/ecluse), for root
+ * /var/lib/ecluse. -ENAMETOOLONG. */
+int state_path(char out[PATH_MAX], const char *explicit_dir, const struct id128 *vault);
+
+/*
+ * Makes a vault: store at `store_path`, state below `state_dir` (NULL for the
+ * default), keyring with the recovery slot and, when given, a passphrase slot.
+ * recovery[] receives the new recovery key (caller wipes).  The store's header
+ * is written last, so a failure leaves no half vault; what was made is removed.
+ */
+struct vault_options {
+    const char *store_path;
+    const char *state_dir;
+    enum suite suite;
+    const void *passphrase;
+    size_t passphrase_len;
+    struct kdf_cost cost;
+    uint32_t uid, gid;     /* owner of the root directory */
+};
+int vault_create(const struct vault_options *o, uint8_t recovery[KEY_SIZE], struct id128 *vault);
+
+struct state {
+    char path[PATH_MAX];
+    int dir;               /* descriptor of the directory */
+    int staging;           /* descriptor of staging/ */
+    int lock;              /* held */
+    bool cloned;           /* copied, restored or moved since it was last used */
+    struct keyring *keys;  /* loaded, locked */
+};
+/* Opens and locks. E_STATE_MISSING, E_STATE_IN_USE, E_STATE_FOREIGN (keyring of
+ * another vault), E_KEYRING, -EACCES. Changes nothing on disk. */
+int state_open(struct state *s, const char *path, const struct id128 *vault);
+/* Writes this machine's identity into the lock file (clears `cloned`). */
+int state_adopt(struct state *s);
+void state_close(struct state *s);
+
+#endif
