@@ -39,6 +39,7 @@ struct inode_row {
     uint64_t cookie;
     uint64_t size;     /* bytes; for a directory, the number of its entries */
     uint64_t version;  /* content version: grows with every change of size or runs */
+    uint64_t blocks;   /* blocks that hold data, in all chunks (for st_blocks) */
     uint64_t rdev;
     uint32_t mode;     /* type and permissions, as st_mode */
     uint32_t nlink;
