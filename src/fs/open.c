@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The life of a mounted filesystem, from an unlocked state to a clean end.
+ *
+ * Opening repairs what a crash left, in this order: the journal is replayed,
+ * staged segments are found again and closed, leftovers in staging that
+ * nothing refers to are removed, orphans are reaped, an interrupted
+ * publication is completed.  A read-only mount does only what reading needs:
+ * the local state is repaired all the same, the store is not written.
+ */
+#include "internal.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define CACHE_LIMIT (12u << 20)
+#define COMMIT_MS 5000u
+#define PUBLISH_MS 5000u
+
+static int init_locks(struct fs *fs)
+{
+    pthread_rwlockattr_t attr;
+
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    for (unsigned i = 0; i < DATA_LOCKS; i++)
+        pthread_rwlock_init(&fs->data[i], &attr);
+    pthread_rwlock_init(&fs->gate, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&fs->meta, NULL);
+    return cache_init(&fs->cache, CACHE_LIMIT);
+}
+
+static int adopt(void *ctx, const struct segment_row *row)
+{
+    return segment_adopt(ctx, row);
+}
+
+static bool is_staged(struct fs *fs, const struct id128 *id)
+{
+    list_each(l, &fs->segments.staged)
+        if (id_equal(&container(l, const struct segment, staged_link)->id, id))
+            return true;
+    return false;
+}
+
+/* Removes files of staging that no row names: appended to after the last
+ * commit before a crash, so nothing durable ever referred to them. */
+static int sweep_staging(struct fs *fs)
+{
+    int fd = openat(fs->state->staging, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct id128 id;
+
+    if (!dir) {
+        int rc = -errno;
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    for (struct dirent *d; (d = readdir(dir));)
+        if (id_parse(d->d_name, &id) == 0 && !is_staged(fs, &id) && !fault_hit(FAULT_staging_cleanup))
+            unlinkat(fs->state->staging, d->d_name, 0);
+    closedir(dir);
+    return 0;
+}
+
+static int note_orphan(void *ctx, uint64_t ino)
+{
+    struct buf *list = ctx;
+    buf_append(list, &ino, sizeof ino);
+    return list->failed ? -ENOMEM : 0;
+}
+
+static int reap_orphans(struct fs *fs)
+{
+    struct buf list = { 0 };
+    struct inode *i;
+
+    int rc = index_scan_orphans(fs->index, note_orphan, &list);
+    for (size_t at = 0; !rc && at < list.len; at += sizeof(uint64_t)) {
+        uint64_t ino;
+        memcpy(&ino, list.data + at, sizeof ino);
+        pthread_mutex_lock(&fs->meta);
+        cache_shrink(fs);
+        rc = inode_get(fs, ino, &i);
+        if (!rc)
+            rc = inode_reap(fs, i);
+        pthread_mutex_unlock(&fs->meta);
+    }
+    buf_free(&list);
+    return rc;
+}
+
+static int load(struct fs *fs)
+{
+    int rc = index_open(&fs->index, fs->state->path, keyring_local_key(fs->state->keys), false);
+    if (!rc)
+        rc = journal_recover(fs);
+    if (!rc)
+        rc = segments_init(fs);
+    if (!rc)
+        rc = index_counter(fs->index, COUNTER_INO, &fs->next_ino);
+    if (!rc)
+        rc = index_counter(fs->index, COUNTER_COOKIE, &fs->next_cookie);
+    if (!rc)
+        rc = index_scan_segments(fs->index, SEGMENT_STAGED, adopt, fs);
+    if (!rc)
+        rc = sweep_staging(fs);
+    if (!rc)
+        rc = reseal_count_live(fs);
+    if (!rc && !fs->opt.read_only)
+        rc = reap_orphans(fs);
+    return rc;
+}
+
+/* Publications are this device's only proof of what the store must hold. */
+static int load_head(struct fs *fs)
+{
+    struct publication_row p;
+    struct segment_row carrier;
+    uint64_t size;
+
+    int rc = index_last_publication(fs->index, &p);
+    if (rc)
+        return rc == -ENOENT ? 0 : rc;
+    fs->publish.seq = p.seq;
+    fs->publish.time = p.time;
+    memcpy(fs->publish.hash, p.hash, sizeof p.hash);
+    if (!p.done)
+        return fs->opt.read_only ? 0 : publish_complete(fs);
+    rc = index_segment(fs->index, p.carrier, &carrier);
+    if (rc)
+        return rc == -ENOENT ? E_STATE_DAMAGED : rc;
+    rc = store_size(fs->store, &carrier.id, &size);
+    if (rc == E_NOT_ARRIVED || (!rc && size != carrier.length)) {
+        char id[ID_TEXT];
+        id_format(&carrier.id, id);
+        log_error("ECL-0320 the last publication %llu (object %s) is not in the store: E_OLDER_STATE",
+                  (unsigned long long)p.seq, id);
+        return E_OLDER_STATE;
+    }
+    return rc;
+}
+
+static void defaults(struct fs_options *o)
+{
+    if (!o->commit_ms)
+        o->commit_ms = COMMIT_MS;
+    if (!o->publish_ms)
+        o->publish_ms = PUBLISH_MS;
+}
+
+int fs_open(struct fs **out, struct state *state, struct store *store, const struct fs_options *o)
+{
+    struct fs *fs = calloc(1, sizeof *fs);
+    if (!fs)
+        return -ENOMEM;
+    fs->opt = *o;
+    defaults(&fs->opt);
+    fs->state = state;
+    fs->store = store;
+    fs->vault = *keyring_vault(state->keys);
+    fs->suite = keyring_suite(state->keys);
+    fs->epoch = keyring_epoch(state->keys);
+    int rc = init_locks(fs);
+    if (!rc)
+        rc = load(fs);
+    if (!rc)
+        rc = load_head(fs);
+    if (!rc)
+        rc = commit_start(fs);
+    if (!rc) {
+        rc = publish_start(fs);
+        if (rc)
+            commit_stop(fs);
+    }
+    fs->threads = rc == 0;
+    if (rc) {
+        fs_close(fs);
+        return rc;
+    }
+    *out = fs;
+    return 0;
+}
+
+int fs_close(struct fs *fs)
+{
+    int rc = 0;
+
+    if (fs->threads) {
+        publish_stop(fs);
+        commit_stop(fs);
+        rc = publish_final(fs);
+    }
+    if (fs->commit.journal)
+        journal_close(fs->commit.journal);
+    if (fs->index) {
+        int closed = index_close(fs->index);
+        rc = rc ? rc : closed;
+    }
+    segments_free(fs);
+    cache_free(fs);
+    free(fs->hazards);
+    free(fs);
+    return rc;
+}

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Publication: what is committed becomes visible in the store.
+ *
+ *   cut       commit to the index; at the same moment all staged segments close
+ *   collect   the rows noted since the last publication, still in the turn
+ *   seal      footers, hashes, fdatasync; the segment that carries the rows last
+ *   intend    one transaction: exact ids, lengths, hashes, seq       (durable)
+ *   move      objects into the store, their directories synced; carrier last
+ *   mark      one transaction: it is done
+ *
+ * Before `intend` nothing has left; after it the same bytes are completed,
+ * never regenerated (publish_complete, also after a crash).  When the rows do
+ * not fit into one payload, parts that carry rows alone go first, flagged
+ * `more`: whoever reads applies them together with the last one.
+ *
+ * A footer that could not be completed is written again with fresh nonces; the
+ * earlier bytes never left the staging directory.
+ *
+ * The thread waits for 5 s without changes, or under continuous activity for
+ * 60 s, then 300 s; or for a volume that should not wait.
+ */
+#include "internal.h"
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROWS_MAX (8u << 20)          /* rows in one payload, about */
+#define VOLUME_MAX (1ull << 30)      /* staged bytes that do not wait */
+#define NOTES_MAX 100000u            /* rows that do not wait */
+#define CEILING_FIRST 60
+#define CEILING_LATER 300
+#define RETRY_SECONDS 30
+
+/* The segments of a cut, in the order of their numbers; the carrier last. */
+struct cut {
+    struct segment **v;              /* each referenced */
+    struct segment_row *rows;
+    size_t count;
+};
+
+static void cut_release(struct fs *fs, struct cut *c)
+{
+    for (size_t k = 0; k < c->count; k++)
+        segment_unref(fs, c->v[k]);
+    free(c->v);
+    free(c->rows);
+    *c = (struct cut){ 0 };
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct segment *x = *(struct segment *const *)a, *y = *(struct segment *const *)b;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* The segments that were marked at the cut and are still alive. */
+static int cut_take(struct fs *fs, struct cut *c)
+{
+    struct buf numbers = { 0 };
+    int rc = 0;
+
+    pthread_mutex_lock(&fs->segments.lock);
+    list_each(l, &fs->segments.staged) {
+        const struct segment *s = container(l, const struct segment, staged_link);
+        if (s->in_cut && !s->dying)
+            buf_append(&numbers, &s->number, sizeof s->number);
+    }
+    pthread_mutex_unlock(&fs->segments.lock);
+
+    size_t count = numbers.len / sizeof(uint32_t);
+    c->v = calloc(count + 1, sizeof *c->v);
+    c->rows = calloc(count + 1, sizeof *c->rows);
+    if (!c->v || !c->rows || numbers.failed)
+        rc = -ENOMEM;
+    for (size_t k = 0; !rc && k < count; k++) {
+        uint32_t number;
+        memcpy(&number, numbers.data + k * sizeof number, sizeof number);
+        rc = segment_ref(fs, number, &c->v[c->count]);
+        if (!rc)
+            c->count++;
+    }
+    buf_free(&numbers);
+    if (c->count)
+        qsort(c->v, c->count, sizeof *c->v, by_number);
+    return rc;
+}
+
+static void mark_sealed(struct fs *fs, const struct cut *c, bool sealed)
+{
+    pthread_mutex_lock(&fs->segments.lock);
+    for (size_t k = 0; k < c->count; k++)
+        c->v[k]->sealed = sealed;
+    pthread_mutex_unlock(&fs->segments.lock);
+}
+
+/* --- sealing ---------------------------------------------------------------------- */
+
+static int hash_file(int fd, uint64_t size, uint8_t out[SHA256_SIZE])
+{
+    struct sha256 *h = NULL;
+    uint8_t *chunk = malloc(1u << 20);
+    int rc = chunk ? sha256_new(&h) : -ENOMEM;
+
+    for (uint64_t at = 0; !rc && at < size;) {
+        size_t len = size - at < (1u << 20) ? (size_t)(size - at) : 1u << 20;
+        rc = io_read_at(fd, chunk, len, at);
+        if (!rc)
+            sha256_add(h, chunk, len);
+        at += len;
+    }
+    if (!rc)
+        sha256_end(h, out);
+    else
+        sha256_free(h);
+    free(chunk);
+    return rc;
+}
+
+/* Writes footer, padding and trailer behind the blocks, syncs, hashes. */
+static int seal_file(struct segment *s, const struct buf *footer, struct segment_row *row)
+{
+    struct buf end = { 0 };
+
+    int rc = segment_finish(s->key, s->used, footer->data, footer->len, &end);
+    if (!rc && ftruncate(s->fd, (off_t)s->used))
+        rc = -errno;
+    if (!rc)
+        rc = io_write_at(s->fd, end.data, end.len, s->used, FAULT_segment_footer);
+    if (!rc)
+        rc = io_sync(s->fd, FAULT_segment_footer);
+    *row = (struct segment_row){ .number = s->number, .state = SEGMENT_STAGED, .id = s->id,
+                                 .epoch = s->epoch, .length = s->used + end.len };
+    if (!rc)
+        rc = hash_file(s->fd, row->length, row->sha256);
+    buf_free(&end);
+    return rc;
+}
+
+static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, const struct buf *payload,
+                        struct segment_row *row)
+{
+    struct buf footer = { 0 };
+
+    int rc = reverse_footer(fs, r, s->number, &footer);
+    if (!rc) {
+        footer_end(&footer, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
+                   payload ? payload->data : NULL, payload ? payload->len : 0);
+        rc = footer.failed ? -ENOMEM : seal_file(s, &footer, row);
+    }
+    buf_free(&footer);
+    return rc;
+}
+
+/* The carrier is the last segment of the cut if the payload fits in, else a
+ * new one that holds no blocks. */
+static int choose_carrier(struct fs *fs, struct cut *c, const struct publication *p)
+{
+    struct segment *last = c->count ? c->v[c->count - 1] : NULL;
+    size_t payload = p->rows.len + 64 * c->count + 4096;
+
+    if (last && segment_size_class(last->used + last->footer + payload + payload / 16))
+        return 0;
+    struct segment *fresh;
+    int rc = segment_create(fs, &fresh);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&fs->segments.lock);
+    fresh->closed = fresh->in_cut = true;
+    pthread_mutex_unlock(&fs->segments.lock);
+    c->v[c->count++] = fresh;
+    return 0;
+}
+
+static int seal_cut(struct fs *fs, struct cut *c, const struct publication *p, struct reverse *r,
+                    uint8_t hash[SHA256_SIZE])
+{
+    struct buf payload = { 0 };
+    int rc = choose_carrier(fs, c, p);
+
+    mark_sealed(fs, c, true);
+    for (size_t k = 0; !rc && k + 1 < c->count; k++)
+        rc = seal_segment(fs, r, c->v[k], NULL, &c->rows[k]);
+    struct segment *carrier = rc ? NULL : c->v[c->count - 1];
+    if (!rc) {
+        c->rows[c->count - 1] = (struct segment_row){ .number = carrier->number, .id = carrier->id };
+        rc = publication_encode(fs, p, c->rows, c->count, carrier->number, &payload);
+    }
+    if (!rc) {
+        crypto_sha256(payload.data, payload.len, hash);
+        rc = seal_segment(fs, r, carrier, &payload, &c->rows[c->count - 1]);
+    }
+    if (!rc)
+        rc = io_sync_dir(fs->state->staging, FAULT_segment_footer);
+    buf_free(&payload);
+    return rc;
+}
+
+/* --- intent and completion ------------------------------------------------------------ */
+
+static int intend(struct fs *fs, const struct publication *p, const struct cut *c,
+                  const uint8_t hash[SHA256_SIZE], uint64_t token)
+{
+    struct publication_row row = { .seq = p->seq, .time = p->time, .carrier = c->rows[c->count - 1].number };
+    struct buf segments = { 0 };
+
+    memcpy(row.hash, hash, SHA256_SIZE);
+    for (size_t k = 0; k < c->count; k++)
+        batch_segment(&segments, &c->rows[k]);
+    int rc = segments.failed ? -ENOMEM : fault_hit(FAULT_intent);
+    if (!rc) {
+        commit_take_turn(fs);
+        rc = index_intend(fs->index, &row, &segments, token);
+        if (!rc) {
+            int synced = index_sync(fs->index);
+            if (synced)
+                fs_latch(fs, synced, "intent");
+            rc = synced;
+        }
+        commit_give_turn(fs, -EAGAIN);
+    }
+    buf_free(&segments);
+    return rc;
+}
+
+struct move { struct fs *fs; struct id128 *ids; uint32_t *numbers; size_t count; };
+
+static int note_move(void *ctx, const struct segment_row *s)
+{
+    struct move *m = ctx;
+    struct id128 *ids = realloc(m->ids, (m->count + 1) * sizeof *ids);
+    if (ids)
+        m->ids = ids;
+    uint32_t *numbers = realloc(m->numbers, (m->count + 1) * sizeof *numbers);
+    if (numbers)
+        m->numbers = numbers;
+    if (!ids || !numbers)
+        return -ENOMEM;
+    m->ids[m->count] = s->id;
+    m->numbers[m->count++] = s->number;
+    return 0;
+}
+
+static int move_one(struct fs *fs, const struct id128 *id)
+{
+    char name[ID_TEXT];
+    uint64_t size;
+
+    id_format(id, name);
+    int rc = store_put(fs->store, fs->state->staging, name, id);
+    if (rc == -ENOENT)              /* moved before a crash */
+        rc = store_size(fs->store, id, &size);
+    return rc;
+}
+
+static int move_all(struct fs *fs, const struct move *m)
+{
+    int rc = 0;
+    for (size_t k = 0; !rc && k + 1 < m->count; k++)
+        rc = move_one(fs, &m->ids[k]);
+    if (!rc && m->count > 1)
+        rc = store_sync(fs->store, m->ids, m->count - 1);
+    if (!rc)
+        rc = fault_hit(FAULT_publication);
+    if (!rc)
+        rc = move_one(fs, &m->ids[m->count - 1]);
+    return rc ? rc : store_sync(fs->store, &m->ids[m->count - 1], 1);
+}
+
+static int mark_done(struct fs *fs, uint64_t seq)
+{
+    int rc = fault_hit(FAULT_mark_published);
+    if (rc)
+        return rc;
+    commit_take_turn(fs);
+    rc = index_published(fs->index, seq);
+    if (!rc)
+        rc = index_sync(fs->index);
+    commit_give_turn(fs, -EAGAIN);
+    return rc;
+}
+
+int publish_complete(struct fs *fs)
+{
+    struct publication_row p;
+    struct move m = { .fs = fs };
+
+    int rc = index_last_publication(fs->index, &p);
+    if (rc || p.done)
+        return rc == -ENOENT ? 0 : rc;
+    rc = index_scan_publication(fs->index, p.seq, note_move, &m);
+    if (!rc && !m.count)
+        rc = E_STATE_DAMAGED;
+    if (!rc)
+        rc = move_all(fs, &m);
+    if (!rc)
+        rc = mark_done(fs, p.seq);
+    if (!rc) {
+        for (size_t k = 0; k < m.count; k++)
+            segment_published(fs, m.numbers[k]);
+        pthread_mutex_lock(&fs->publish.lock);
+        fs->publish.seq = p.seq;
+        fs->publish.time = p.time;
+        memcpy(fs->publish.hash, p.hash, sizeof p.hash);
+        pthread_mutex_unlock(&fs->publish.lock);
+    }
+    free(m.ids);
+    free(m.numbers);
+    return rc;
+}
+
+/* --- one publication -------------------------------------------------------------------- */
+
+/* Commits and collects as one step; 1 when rows remain. */
+static int cut_and_collect(struct fs *fs, struct cut *c, struct buf *rows, uint64_t token)
+{
+    commit_take_turn(fs);
+    int rc = commit_in_turn(fs, COMMIT_CUT);
+    int result = rc;
+    if (!rc)
+        rc = index_collect(fs->index, token, ROWS_MAX, rows);
+    commit_give_turn(fs, result);
+    if (rc == 0 || rc == 1) {
+        int taken = rc == 0 ? cut_take(fs, c) : 0;
+        return taken ? taken : rc;
+    }
+    return rc;
+}
+
+/* One part, from the cut to the store. 1 when more has to follow. */
+static int publish_part(struct fs *fs, struct reverse *r)
+{
+    struct publication p = { 0 };
+    struct cut c = { 0 };
+    uint8_t hash[SHA256_SIZE];
+    uint64_t token;
+
+    crypto_random(&token, sizeof token);
+    token >>= 1;
+    int rc = cut_and_collect(fs, &c, &p.rows, token);
+    bool more = rc == 1;
+    if (rc >= 0 && p.rows.len == 0 && !c.count) {
+        cut_release(fs, &c);
+        return 0;
+    }
+    if (rc >= 0)
+        rc = reverse_add(r, p.rows.data, p.rows.len);
+    if (!rc && !c.v) {               /* a part of rows alone */
+        c.v = calloc(1, sizeof *c.v);
+        c.rows = calloc(1, sizeof *c.rows);
+        rc = c.v && c.rows ? 0 : -ENOMEM;
+    }
+    if (!rc) {
+        p.more = more;
+        p.time = time(NULL);
+        p.seq = fs->publish.seq + 1;
+        memcpy(p.previous, fs->publish.hash, sizeof p.previous);
+        rc = seal_cut(fs, &c, &p, r, hash);
+    }
+    if (!rc)
+        rc = intend(fs, &p, &c, hash, token);
+    if (rc)
+        mark_sealed(fs, &c, false);
+    cut_release(fs, &c);
+    buf_free(&p.rows);
+    if (!rc)
+        rc = publish_complete(fs);
+    return rc ? rc : more;
+}
+
+static int publish_all(struct fs *fs)
+{
+    struct reverse *r = NULL;
+
+    if (fs->opt.read_only)
+        return 0;
+    if (atomic_load(&fs->latched))
+        return E_LATCHED;
+    int rc = publish_complete(fs);
+    if (!rc)
+        rc = index_unpublished(fs->index);
+    if (rc == 1)
+        rc = reseal_sparse(fs);
+    if (!rc)
+        rc = reverse_new(&r);
+    if (!rc)
+        do
+            rc = publish_part(fs, r);
+        while (rc == 1);
+    reverse_free(r);
+    if (atomic_exchange(&fs->publish_error, rc) != rc && rc)
+        log_warning("ECL-0401 publication: %s", error_name(rc));
+    return rc;
+}
+
+int publish_final(struct fs *fs)
+{
+    commit_may_fetch();
+    if (fs->opt.read_only)
+        return 0;
+    int rc = publish_all(fs);
+    if (!rc)
+        return 0;
+    /* What could not be published stays staged; it must be committed. */
+    commit_take_turn(fs);
+    int committed = commit_in_turn(fs, COMMIT_INDEX);
+    commit_give_turn(fs, committed);
+    return committed ? committed : rc;
+}
+
+/* --- the thread ---------------------------------------------------------------------------- */
+
+void publish_poke(struct fs *fs)
+{
+    struct publisher *p = &fs->publish;
+
+    pthread_mutex_lock(&p->lock);
+    if (!p->work) {
+        p->work = true;
+        pthread_cond_broadcast(&p->changed);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void deadline(struct timespec *t, unsigned milliseconds)
+{
+    clock_gettime(CLOCK_MONOTONIC, t);
+    t->tv_sec += milliseconds / 1000;
+    t->tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    if (t->tv_nsec >= 1000000000) {
+        t->tv_sec++;
+        t->tv_nsec -= 1000000000;
+    }
+}
+
+static bool voluminous(struct fs *fs)
+{
+    struct index_totals totals;
+    uint64_t staged = 0;
+
+    pthread_mutex_lock(&fs->segments.lock);
+    list_each(l, &fs->segments.staged)
+        staged += container(l, const struct segment, staged_link)->used;
+    pthread_mutex_unlock(&fs->segments.lock);
+    return staged > VOLUME_MAX || (index_totals(fs->index, &totals) == 0 && totals.unpublished > NOTES_MAX);
+}
+
+/* Waits until it is time to publish: quiet, the ceiling, volume, or a request.
+ * True when activity went on to the end. p->lock held. */
+static bool wait_until_due(struct fs *fs, time_t ceiling)
+{
+    struct publisher *p = &fs->publish;
+    struct timespec begun, t;
+    unsigned long long seen = atomic_load(&fs->activity);
+
+    while (!p->stop && !p->work && p->asked == p->answered)
+        pthread_cond_wait(&p->changed, &p->lock);
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    while (!p->stop && p->asked == p->answered) {
+        deadline(&t, fs->opt.publish_ms);
+        int late = 0;
+        while (!p->stop && p->asked == p->answered && !late)
+            late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
+        unsigned long long now_seen = atomic_load(&fs->activity);
+        if (now_seen == seen)
+            return false;
+        seen = now_seen;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        if (t.tv_sec - begun.tv_sec >= ceiling)
+            return true;
+        pthread_mutex_unlock(&p->lock);
+        bool volume = voluminous(fs);
+        pthread_mutex_lock(&p->lock);
+        if (volume)
+            return true;
+    }
+    return false;
+}
+
+static void *thread(void *arg)
+{
+    struct fs *fs = arg;
+    struct publisher *p = &fs->publish;
+    time_t ceiling = CEILING_FIRST;
+
+    commit_may_fetch();
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        bool forced = wait_until_due(fs, ceiling);
+        if (p->stop)
+            break;
+        ceiling = forced ? CEILING_LATER : CEILING_FIRST;
+        uint64_t asked = p->asked;
+        p->work = false;
+        pthread_mutex_unlock(&p->lock);
+        int rc = publish_all(fs);
+        pthread_mutex_lock(&p->lock);
+        p->result = rc;
+        p->answered = asked;
+        pthread_cond_broadcast(&p->changed);
+        if (rc && !p->stop) {
+            struct timespec t;
+            deadline(&t, RETRY_SECONDS * 1000);
+            int late = 0;
+            while (!late && !p->stop && p->asked == p->answered)
+                late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
+            p->work = true;
+        }
+    }
+    p->answered = p->asked;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+int fs_flush(struct fs *fs)
+{
+    struct publisher *p = &fs->publish;
+
+    if (fs->opt.read_only)
+        return 0;
+    pthread_mutex_lock(&p->lock);
+    uint64_t mine = ++p->asked;
+    pthread_cond_broadcast(&p->changed);
+    while (p->answered < mine && !p->stop)
+        pthread_cond_wait(&p->changed, &p->lock);
+    int rc = p->result;
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+int publish_start(struct fs *fs)
+{
+    struct publisher *p = &fs->publish;
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    int left = index_unpublished(fs->index);
+    p->work = left == 1;
+    return left < 0 ? left : -pthread_create(&p->thread, NULL, thread, fs);
+}
+
+void publish_stop(struct fs *fs)
+{
+    struct publisher *p = &fs->publish;
+
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->thread, NULL);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Dead blocks of staged segments, before they are published.
+ *
+ * A staged segment below 80 % live has its live blocks sealed anew into the
+ * open segment; then it is wholly dead, and the next commit drops it.  Which
+ * rows refer to a staged segment is found among those noted as unpublished:
+ * only they can.  Blocks are moved under the file's exclusive data lock, and
+ * only if they still are where they were.
+ */
+#include "internal.h"
+#include <stdlib.h>
+
+/* Less waste than this is not worth the work. */
+#define WASTE_MIN (64u << 10)
+#define SCAN_ROWS (4u << 20)
+/* Marks of scans that publish nothing: any value but the last one used. */
+static uint64_t scan_token(void)
+{
+    uint64_t token;
+    crypto_random(&token, sizeof token);
+    return token >> 1;
+}
+
+typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
+
+static int scan_batch(const struct buf *rows, on_runs visit, void *ctx)
+{
+    struct reader in = reader_over(rows->data, rows->len);
+    struct record *rec = malloc(sizeof *rec);
+    int rc = rec ? 1 : -ENOMEM;
+
+    while (rc == 1 && (rc = batch_next(&in, rec)) == 1) {
+        int seen = 0;
+        if (rec->kind == RECORD_INODE)
+            seen = visit(ctx, rec->inode.ino, 0, rec->inode.runs, rec->inode.run_count);
+        else if (rec->kind == RECORD_CHUNK)
+            seen = visit(ctx, rec->chunk.ino, rec->chunk.n * CHUNK_BLOCKS, rec->chunk.runs, rec->chunk.run_count);
+        if (seen)
+            rc = seen;
+    }
+    free(rec);
+    return rc;
+}
+
+/* Every run of every unpublished row, in bounded memory. */
+static int scan_unpublished(struct fs *fs, on_runs visit, void *ctx)
+{
+    uint64_t token = scan_token();
+    int more = 1;
+
+    while (more == 1) {
+        struct buf rows = { 0 };
+        more = index_collect(fs->index, token, SCAN_ROWS, &rows);
+        int rc = more < 0 ? more : scan_batch(&rows, visit, ctx);
+        buf_free(&rows);
+        if (rc < 0)
+            return rc;
+    }
+    return more;
+}
+
+static int add_live(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count)
+{
+    (void)ino;
+    (void)base;
+    for (uint32_t k = 0; k < count; k++)
+        segment_live(ctx, runs[k].segment, (int64_t)run_bytes(&runs[k]));
+    return 0;
+}
+
+int reseal_count_live(struct fs *fs)
+{
+    if (list_empty(&fs->segments.staged))
+        return 0;
+    return scan_unpublished(fs, add_live, fs);
+}
+
+/* --- moving blocks --------------------------------------------------------------- */
+
+struct place { uint64_t ino, block; uint32_t segment, offset, count; };
+
+struct sparse {
+    struct fs *fs;
+    uint32_t *numbers;         /* sorted */
+    size_t count;
+    struct buf places;
+};
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int note_places(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count)
+{
+    struct sparse *s = ctx;
+
+    for (uint32_t k = 0; k < count; k++) {
+        if (!bsearch(&runs[k].segment, s->numbers, s->count, sizeof *s->numbers, by_number))
+            continue;
+        struct place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
+        buf_append(&s->places, &p, sizeof p);
+    }
+    return s->places.failed ? -ENOMEM : 0;
+}
+
+struct plain { uint8_t *bytes; };
+
+static const uint8_t *plain_at(void *ctx, uint32_t i)
+{
+    return ((struct plain *)ctx)->bytes + (size_t)i * BLOCK_SIZE;
+}
+
+/* Maps the copies of one run, which may have fallen apart into pieces. */
+static int map_copies(struct fs *fs, struct inode *i, struct pieces *p, uint16_t valid)
+{
+    int rc = 0;
+    for (uint32_t k = 0; !rc && k < p->count; k++) {
+        if (k + 1 == p->count)
+            p->v[k].run.valid = valid;
+        rc = map_put(fs, i, p->v[k].block, &p->v[k].run);
+    }
+    return rc;
+}
+
+/* Moves one run as it is now mapped; data lock exclusive, inode pinned. */
+static int move_run(struct fs *fs, struct inode *i, uint64_t base, const struct run *run)
+{
+    struct plain plain = { malloc((size_t)run->count * BLOCK_SIZE) };
+    struct pieces p = { 0 };
+    struct run one = *run;
+    uint64_t first = base + run->first;
+
+    if (!plain.bytes)
+        return -ENOMEM;
+    pthread_rwlock_rdlock(&fs->gate);
+    int rc = blocks_read(fs, &one, 1, one.first * BLOCK_SIZE, plain.bytes, (uint32_t)one.count * BLOCK_SIZE);
+    if (!rc)
+        rc = blocks_append(fs, first, one.count, one.valid, plain_at, &plain, &p);
+    if (!rc) {
+        pthread_mutex_lock(&fs->meta);
+        rc = map_copies(fs, i, &p, one.valid);
+        i->version -= p.count;  /* the same content elsewhere is no new version */
+        pthread_mutex_unlock(&fs->meta);
+    }
+    pieces_release(fs, &p);
+    pthread_rwlock_unlock(&fs->gate);
+    free(plain.bytes);
+    return rc;
+}
+
+/* Moves what of a place is still mapped to its sparse segment. */
+static int move_place(struct fs *fs, const struct place *at)
+{
+    struct map_copy map;
+    struct inode *i;
+    struct run part;
+
+    pthread_rwlock_wrlock(data_lock(fs, at->ino));
+    int rc = inode_take(fs, at->ino, &i);
+    if (!rc) {
+        pthread_mutex_lock(&fs->meta);
+        rc = map_copy(fs, i, at->block / CHUNK_BLOCKS, &map);
+        pthread_mutex_unlock(&fs->meta);
+        for (uint32_t k = 0; !rc && k < map.count; k++)
+            if (map.v[k].segment == at->segment &&
+                run_clip(&map.v[k], (uint32_t)(at->block % CHUNK_BLOCKS), at->count, &part))
+                rc = move_run(fs, i, at->block / CHUNK_BLOCKS * CHUNK_BLOCKS, &part);
+        inode_drop(fs, i);
+    } else if (rc == -ENOENT) {
+        rc = 0;                /* deleted meanwhile: nothing to move */
+    }
+    pthread_rwlock_unlock(data_lock(fs, at->ino));
+    return rc;
+}
+
+static bool is_sparse(const struct segment *s)
+{
+    uint64_t data = s->used - SEGMENT_DATA;
+    return !s->sealed && !s->dying && s->live && s->live < data - data / 5 && data - s->live > WASTE_MIN;
+}
+
+static int find_sparse(struct fs *fs, struct sparse *out)
+{
+    struct segments *t = &fs->segments;
+    size_t count = 0;
+
+    pthread_mutex_lock(&t->lock);
+    bool open_too = t->open && is_sparse(t->open);
+    pthread_mutex_unlock(&t->lock);
+    if (open_too)
+        segments_close_open(fs, false);
+    pthread_mutex_lock(&t->lock);
+    list_each(l, &t->staged)
+        count++;
+    out->numbers = calloc(count + 1, sizeof *out->numbers);
+    list_each(l, &t->staged) {
+        const struct segment *s = container(l, const struct segment, staged_link);
+        if (out->numbers && s->closed && is_sparse(s))
+            out->numbers[out->count++] = s->number;
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (!out->numbers)
+        return -ENOMEM;
+    qsort(out->numbers, out->count, sizeof *out->numbers, by_number);
+    return 0;
+}
+
+int reseal_sparse(struct fs *fs)
+{
+    struct sparse s = { .fs = fs };
+
+    int rc = find_sparse(fs, &s);
+    if (!rc && s.count) {
+        commit_take_turn(fs);
+        rc = commit_in_turn(fs, COMMIT_INDEX);
+        int result = rc;
+        if (!rc)
+            rc = scan_unpublished(fs, note_places, &s);
+        commit_give_turn(fs, result);
+    }
+    for (size_t at = 0; !rc && at < s.places.len; at += sizeof(struct place)) {
+        struct place p;
+        memcpy(&p, s.places.data + at, sizeof p);
+        rc = move_place(fs, &p);
+    }
+    buf_free(&s.places);
+    free(s.numbers);
+    return rc;
+}

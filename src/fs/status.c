@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What the vault says about itself: free space, counts, and what is wrong.
+ */
+#include "internal.h"
+#include <sys/statvfs.h>
+
+/* New bytes must fit into the state first and into the store later: what is
+ * free is the lesser of both, in the store's units. */
+int fs_statvfs(struct fs *fs, struct statvfs *out)
+{
+    struct statvfs state;
+
+    int rc = store_statvfs(fs->store, out);
+    if (rc)
+        return rc;
+    if (fstatvfs(fs->state->dir, &state))
+        return -errno;
+    uint64_t unit = out->f_frsize ? out->f_frsize : BLOCK_SIZE;
+    uint64_t local = (uint64_t)state.f_bavail * state.f_frsize / unit;
+    if (local < out->f_bavail)
+        out->f_bavail = local;
+    if (atomic_load(&fs->no_space))
+        out->f_bavail = 0;
+    if (out->f_bavail < out->f_bfree)
+        out->f_bfree = out->f_bavail;
+    out->f_bsize = BLOCK_SIZE;
+    out->f_namemax = NAME_LIMIT;
+    if (state.f_favail < out->f_favail)
+        out->f_favail = out->f_ffree = state.f_favail;
+    return 0;
+}
+
+static void staged_status(struct fs *fs, struct fs_status *out)
+{
+    pthread_mutex_lock(&fs->segments.lock);
+    list_each(l, &fs->segments.staged) {
+        const struct segment *s = container(l, const struct segment, staged_link);
+        uint64_t safe = s->synced > s->logged ? s->synced : s->logged;
+        out->staged_bytes += s->used - SEGMENT_DATA;
+        out->dirty_bytes += s->used > safe && s->live ? s->used - (safe ? safe : SEGMENT_DATA) : 0;
+    }
+    pthread_mutex_unlock(&fs->segments.lock);
+}
+
+int fs_status(struct fs *fs, struct fs_status *out)
+{
+    struct index_totals totals;
+
+    *out = (struct fs_status){ 0 };
+    int rc = index_totals(fs->index, &totals);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&fs->meta);
+    out->dirty_bytes = fs->cache.unlogged_count * sizeof(struct inode_row);
+    out->unpublished_rows = totals.unpublished + fs->cache.unapplied_count;
+    out->cache_bytes = fs->cache.bytes;
+    pthread_mutex_unlock(&fs->meta);
+    staged_status(fs, out);
+    pthread_mutex_lock(&fs->publish.lock);
+    out->publications = fs->publish.seq;
+    out->published_at = fs->publish.time;
+    pthread_mutex_unlock(&fs->publish.lock);
+    out->read_only = fs->opt.read_only || atomic_load(&fs->latched);
+    out->latched = atomic_load(&fs->latched);
+    out->publish_error = atomic_load(&fs->publish_error);
+    out->objects = totals.objects;
+    out->object_bytes = totals.object_bytes;
+    out->inodes = totals.inodes;
+    out->missing = atomic_load(&fs->missing);
+    out->foreign = atomic_load(&fs->foreign);
+    out->refused = atomic_load(&fs->refused);
+    return 0;
+}
+
+/* --- survey ----------------------------------------------------------------------- */
+
+struct survey { struct fs *fs; uint64_t missing, foreign; };
+
+static int check_published(void *ctx, const struct segment_row *row)
+{
+    struct survey *s = ctx;
+    uint64_t size;
+
+    if (store_size(s->fs->store, &row->id, &size) || size != row->length)
+        s->missing++;
+    return 0;
+}
+
+static int count_foreign(void *ctx, const char *path)
+{
+    (void)path;
+    ((struct survey *)ctx)->foreign++;
+    return 0;
+}
+
+int fs_survey(struct fs *fs)
+{
+    struct survey s = { .fs = fs };
+
+    int rc = index_scan_segments(fs->index, SEGMENT_PUBLISHED, check_published, &s);
+    if (!rc)
+        rc = store_list(fs->store, NULL, count_foreign, &s);
+    if (rc)
+        return rc;
+    atomic_store(&fs->missing, s.missing);
+    atomic_store(&fs->foreign, s.foreign);
+    return 0;
+}
