@@ -271,6 +271,7 @@ static void read_dirent(struct reader *r, struct record *out)
     row->name = read_bytes(r, &len);
     row->name_len = (uint8_t)len;
     require(r, !r->failed && row->parent && row->ino && row->cookie >= FIRST_COOKIE &&
+               row->cookie <= INT64_MAX &&
                known_type(row->mode) && row->mode <= S_IFMT && valid_name(row->name, len));
 }
 
@@ -329,7 +330,7 @@ static void read_gone(struct reader *r, struct record *out)
 {
     out->gone.ino = read_varint(r);
     out->gone.n = gone_has_second(out->kind) ? read_varint(r) : 0;
-    require(r, out->kind != RECORD_SEGMENT_GONE || out->gone.ino <= UINT32_MAX);
+    require(r, out->gone.n <= INT64_MAX && (out->kind != RECORD_SEGMENT_GONE || out->gone.ino <= UINT32_MAX));
 }
 
 static void read_counter(struct reader *r, struct record *out)
