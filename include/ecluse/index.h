@@ -71,7 +71,7 @@ int index_counter(struct index *ix, enum counter id, uint64_t *value);
 /* The journal generation that the last commit made obsolete everything below. */
 int index_generation(struct index *ix, uint64_t *generation);
 /*
- * One transaction: all records of the batches (RECORD_TAIL is refused), every
+ * One transaction: all records of the batches (RECORD_TAIL: -EINVAL), every
  * changed row noted as unpublished (unless !note), and the journal generation.
  * Durable only after index_sync.  On error nothing of it is visible; may be
  * retried after -ENOSPC.
@@ -85,8 +85,11 @@ int index_sync(struct index *ix);
 /*
  * Collects rows noted as unpublished into `out` (record format, current
  * values, …_GONE for what is no more) until about `limit` bytes, and marks
- * their notes with `cut`.  Returns 1 when notes remain, 0 when all were taken.
- * Order: inodes, dirents, xattrs, chunks, each by key.
+ * their notes with `cut`, a token of the caller's.  The same token again goes on
+ * where the last call stopped; another begins anew.  Marks live in memory and
+ * only the last token's: nothing is written.  Returns 1 when notes remain, 0
+ * when all were taken.
+ * Order: inodes, dirents, xattrs, chunks gone, chunks, each by key.
  */
 int index_collect(struct index *ix, uint64_t cut, size_t limit, struct buf *out);
 /* Any note at all? 1, 0, or an error. */
