@@ -82,7 +82,8 @@ struct reader {
 };
 static inline struct reader reader_over(const void *data, size_t len)
 {
-    return (struct reader){ (const uint8_t *)data, (const uint8_t *)data + len, false };
+    const uint8_t *p = data;
+    return (struct reader){ p, len ? p + len : p, false };  /* data may be NULL when len is 0 */
 }
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->p); }
 uint8_t read_byte(struct reader *r);

@@ -35,7 +35,8 @@ void runs_encode(struct buf *b, const struct run *runs, uint32_t count)
     uint64_t expected = 0;
 
     buf_varint(b, count);
-    for (const struct run *r = runs; r < runs + count; r++) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct run *r = &runs[i];
         unsigned shape = (r->sealed < BLOCK_SIZE ? SHAPE_SHORT : 0) | (r->valid < r->sealed ? SHAPE_CUT : 0);
         if (r->segment != segment)
             expected = 0;
