@@ -101,6 +101,8 @@ int blocks_append(struct fs *fs, uint64_t first, uint32_t blocks, uint32_t last,
         if (!rc)
             rc = io_write_at(p->flight.segment->fd, sealed, run_bytes(&p->run), p->flight.offset,
                              FAULT_segment_append);
+        if (!rc)
+            p->flight.end = p->flight.offset + run_bytes(&p->run);
         done += taken;
     }
     return rc;
@@ -112,15 +114,6 @@ void pieces_release(struct fs *fs, struct pieces *p)
         flight_end(fs, &p->v[i].flight);
     free(p->v);
     *p = (struct pieces){ 0 };
-}
-
-static int open_refused(struct fs *fs, const struct segment *s, int rc)
-{
-    char id[ID_TEXT];
-    id_format(&s->id, id);
-    log_error("ECL-0202 block of segment %s: %s", id, error_name(rc));
-    atomic_fetch_add(&fs->refused, 1);
-    return rc;
 }
 
 /* Opens block i of a run whose sealed bytes are in memory; `skip` and `len`
@@ -170,14 +163,12 @@ static int read_run(struct fs *fs, const struct run *r, uint32_t skip, uint8_t *
         len -= here;
         skip = 0;
     }
-    if (rc)
-        open_refused(fs, s, rc);
     segment_unref(fs, s);
     return rc;
 }
 
 int blocks_read(struct fs *fs, const struct run *runs, uint32_t count, uint32_t skip,
-                uint8_t *out, uint32_t len)
+                uint8_t *out, uint32_t len, bool may_be_stale)
 {
     uint32_t at = skip, end = skip + len;
 
@@ -200,6 +191,8 @@ int blocks_read(struct fs *fs, const struct run *runs, uint32_t count, uint32_t 
         if (!run_clip(&runs[i], first, last - first + 1, &part))
             return -EIO;
         int rc = read_run(fs, &part, at % BLOCK_SIZE, out, here);
+        if (rc && !(may_be_stale && blocks_stale(rc)))
+            segment_refused(fs, part.segment, rc);
         if (rc)
             return rc;
         out += here;

@@ -13,6 +13,8 @@
 #include "internal.h"
 #include <stdlib.h>
 
+#define SHRINK_STEP 256u
+
 static size_t hash_mix(uint64_t x)
 {
     x ^= x >> 33;
@@ -288,10 +290,12 @@ static bool evictable(const struct entry *e)
     return list_empty(&i->chunks) && list_empty(&i->pending) && !i->opens;
 }
 
+/* Amortised: a call passes over few rows, so that rows which must stay never
+ * make every request walk the whole list. */
 void cache_shrink(struct fs *fs)
 {
     struct cache *c = &fs->cache;
-    size_t tries = c->entry_count;
+    unsigned tries = SHRINK_STEP;
 
     while (c->bytes > c->limit && tries-- && !list_empty(&c->lru)) {
         struct entry *e = container(c->lru.next, struct entry, hold);

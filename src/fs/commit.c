@@ -228,6 +228,8 @@ int commit_in_turn(struct fs *fs, enum commit_kind kind)
     if (atomic_load(&fs->latched))
         return E_LATCHED;
     int rc = take(fs, &s, kind);
+    if (rc && rc != -EAGAIN)
+        fs->commit.must_apply = true;  /* its rows left `unlogged` without a record */
     if (rc || s.empty) {
         snapshot_release(fs, &s);
         return rc;

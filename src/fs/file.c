@@ -41,6 +41,9 @@ static int map_copy_part(struct fs *fs, struct inode *i, uint64_t n, uint32_t fr
     return 0;
 }
 
+/* How often a read looks at the map again before it believes in damage. */
+#define STALE_TRIES 2
+
 /* One chunk's share of a read. */
 static int read_chunk(struct fs *fs, uint64_t ino, uint64_t off, uint8_t *out, uint32_t len)
 {
@@ -48,19 +51,21 @@ static int read_chunk(struct fs *fs, uint64_t ino, uint64_t off, uint8_t *out, u
     struct inode *i;
     uint32_t skip = (uint32_t)(off % CHUNK_SIZE);
 
-    for (int again = 0;; again++) {
+    int rc = 0;
+
+    for (int tries = 0; tries <= STALE_TRIES; tries++) {
         pthread_mutex_lock(&fs->meta);
-        int rc = inode_get(fs, ino, &i);
+        rc = inode_get(fs, ino, &i);
         if (!rc)
             rc = map_copy_part(fs, i, off / CHUNK_SIZE, skip / BLOCK_SIZE,
                                (skip + len + BLOCK_SIZE - 1) / BLOCK_SIZE, &map);
         pthread_mutex_unlock(&fs->meta);
         if (!rc)
-            rc = blocks_read(fs, map.v, map.count, skip, out, len);
-        /* A wholly dead staged segment may have gone since the copy. */
-        if (rc != E_NOT_ARRIVED || again)
-            return rc;
+            rc = blocks_read(fs, map.v, map.count, skip, out, len, tries < STALE_TRIES);
+        if (!blocks_stale(rc))
+            break;
     }
+    return rc;
 }
 
 ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off)
@@ -122,7 +127,7 @@ int old_block(struct fs *fs, struct inode *i, uint64_t block, uint8_t out[BLOCK_
     memset(out, 0, BLOCK_SIZE);
     if (rc || !*in_file)
         return rc;
-    return blocks_read(fs, map.v, map.count, (uint32_t)(begin % CHUNK_SIZE), out, *in_file);
+    return blocks_read(fs, map.v, map.count, (uint32_t)(begin % CHUNK_SIZE), out, *in_file, false);
 }
 
 /* Completes the ragged ends; *last is the length of the last block. */

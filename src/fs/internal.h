@@ -157,7 +157,8 @@ struct segment {
     bool anchored;             /* header and name are durable */
     bool dying;                /* dead in a snapshot; unlinked once durable */
     uint64_t used;             /* append position */
-    uint64_t written;          /* everything below is written (no append in flight) */
+    uint64_t filled;           /* where the bytes of successful appends end */
+    uint64_t written;          /* the same, without what is still in flight: commits refer to it */
     uint64_t synced, logged;   /* fdatasynced; in the journal */
     uint64_t row_applied, row_logged; /* length in the index's row; in the journal's */
     uint64_t live;             /* sealed bytes mapped, counted per reference */
@@ -166,7 +167,12 @@ struct segment {
 };
 
 /* One append between the reservation of its bytes and their mapping. */
-struct flight { struct list link; struct segment *segment; uint64_t offset; };
+struct flight {
+    struct list link;
+    struct segment *segment;
+    uint64_t offset;
+    uint64_t end;              /* where its bytes end, once they are written; else 0 */
+};
 
 #define SEGMENT_BUCKETS 1024u
 #define SEGMENTS_OPEN 192u     /* unreferenced descriptors kept open */
@@ -328,6 +334,8 @@ int segments_init(struct fs *fs);
 void segments_free(struct fs *fs);
 /* A reference to an opened segment, from staging or store. */
 int segment_ref(struct fs *fs, uint32_t number, struct segment **out);
+/* Logs and counts that a segment, or a block in it, was not what it must be. */
+void segment_refused(struct fs *fs, uint32_t number, int rc);
 void segment_unref(struct fs *fs, struct segment *s);
 /* Registers a staged segment found in the index (closed). */
 int segment_adopt(struct fs *fs, const struct segment_row *row);
@@ -356,9 +364,13 @@ int blocks_append(struct fs *fs, uint64_t first, uint32_t blocks, uint32_t last,
                   block_at at, void *ctx, struct pieces *out);
 void pieces_release(struct fs *fs, struct pieces *p);
 /* Reads `len` bytes of file data described by runs of one chunk into out:
- * from byte `skip` of the chunk on; holes and what is beyond valid give zeros. */
+ * from byte `skip` of the chunk on; holes and what is beyond valid give zeros.
+ * A failure is reported, unless the map may be stale and the caller looks again. */
 int blocks_read(struct fs *fs, const struct run *runs, uint32_t count, uint32_t skip,
-                uint8_t *out, uint32_t len);
+                uint8_t *out, uint32_t len, bool may_be_stale);
+/* What reading by an old copy of a map meets when a wholly dead staged segment
+ * has gone since: it is not in the store, nor any more in the index. */
+static inline bool blocks_stale(int rc) { return rc == E_NOT_ARRIVED || rc == E_STATE_DAMAGED; }
 void *scratch(size_t size);    /* this thread's buffer; valid until the next call */
 
 /* --- file.c, range.c ---------------------------------------------------------- */

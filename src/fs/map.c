@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* Rows loaded at most to keep live counts exact when a large file is cut. */
-#define EXACT_CHUNKS 65536u
+#define EXACT_CHUNKS 16384u
 
 static uint64_t cut_from(const struct inode *i)
 {
@@ -124,6 +124,8 @@ int map_punch(struct fs *fs, struct inode *i, uint64_t first, uint64_t count)
 {
     uint64_t end = first + count, n;
 
+    if (count && first / CHUNK_BLOCKS == (end - 1) / CHUNK_BLOCKS)
+        return replace(fs, i, first / CHUNK_BLOCKS, (uint32_t)(first % CHUNK_BLOCKS), (uint32_t)count, NULL);
     while (first < end) {
         int rc = map_next(fs, i, first / CHUNK_BLOCKS, &n);
         if (rc)
@@ -188,21 +190,43 @@ int map_next(struct fs *fs, struct inode *i, uint64_t n, uint64_t *out)
     return best == NEVER ? -ENOENT : 0;
 }
 
-/* Subtracts what the chunks from n on keep alive. A row that cannot be loaded
- * is skipped: the cutoff deletes it all the same, its bytes only count as live. */
-static void release_from(struct fs *fs, struct inode *i, uint64_t n)
+static void release_run(struct fs *fs, struct inode *i, const struct run *run)
 {
-    struct chunk *k;
-    int64_t delta;
+    dead(fs, run);
+    i->blocks -= run->count;
+}
 
-    for (unsigned loaded = 0; loaded < EXACT_CHUNKS; loaded++, n++) {
-        if (map_next(fs, i, n, &n) || chunk_get(fs, i, n, false, &k))
-            return;
-        runs_replace(&k->runs, 0, CHUNK_BLOCKS, NULL, dead, fs, &delta);
-        i->blocks = (uint64_t)((int64_t)i->blocks + delta);
-        if (!(k->e.state & (ENTRY_UNAPPLIED | ENTRY_COMMITTING)) && !k->e.pins)
-            entry_discard(fs, &k->e);
+static void release_cached(struct fs *fs, struct inode *i, uint64_t n)
+{
+    list_each(l, &i->chunks) {
+        struct chunk *k = container(l, struct chunk, sibling);
+        if (k->n < n)
+            continue;
+        for (uint32_t r = 0; r < k->runs.count; r++)
+            release_run(fs, i, &k->runs.v[r]);
+        k->runs.count = 0;
     }
+}
+
+/* The index's rows that the cache does not know. One that cannot be read is
+ * left out: the cutoff deletes it all the same, its bytes only count as live. */
+static void release_stored(struct fs *fs, struct inode *i, uint64_t n)
+{
+    struct row_hold hold = { 0 };
+    struct chunk_row row;
+
+    for (unsigned loaded = 0; loaded < EXACT_CHUNKS; n++) {
+        if (index_next_chunk(fs->index, i->ino, n, &n) || n >= cut_from(i))
+            break;
+        if (cache_chunk(&fs->cache, i->ino, n))
+            continue;
+        if (index_chunk(fs->index, i->ino, n, &row, &hold))
+            break;
+        for (uint32_t r = 0; r < row.run_count; r++)
+            release_run(fs, i, &row.runs[r]);
+        loaded++;
+    }
+    row_hold_free(&hold);
 }
 
 /* Forgets the cached chunks from n on: the cutoff says what they would say. */
@@ -212,8 +236,6 @@ static void discard_from(struct fs *fs, struct inode *i, uint64_t n)
         struct chunk *k = container(l, struct chunk, sibling);
         if (k->n >= n && !(k->e.state & ENTRY_COMMITTING))
             entry_discard(fs, &k->e);
-        else if (k->n >= n && k->runs.count)
-            k->runs.count = 0;
     }
 }
 
@@ -230,7 +252,9 @@ int map_cut(struct fs *fs, struct inode *i, uint64_t first)
             return rc;
     }
     if ((i->flags & INODE_CHUNKS) || !list_empty(&i->chunks)) {
-        release_from(fs, i, whole);
+        release_cached(fs, i, whole);
+        if (i->flags & INODE_CHUNKS)
+            release_stored(fs, i, whole);
         discard_from(fs, i, whole);
         if (whole < i->cut.unapplied)
             i->cut.unapplied = whole;

@@ -538,8 +538,9 @@ int publish_start(struct fs *fs)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&p->changed, &attr);
     pthread_condattr_destroy(&attr);
+    struct publication_row last;
     int left = index_unpublished(fs->index);
-    p->work = left == 1;
+    p->work = left == 1 || (index_last_publication(fs->index, &last) == 0 && !last.done);
     return left < 0 ? left : -pthread_create(&p->thread, NULL, thread, fs);
 }
 

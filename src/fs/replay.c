@@ -99,15 +99,13 @@ int journal_recover(struct fs *fs)
         rc = journal_replay(fs->commit.journal, visit, &r);
     if (!rc && r.rows.failed)
         rc = -ENOMEM;
-    if (!rc && r.records && !fs->opt.read_only) {
+    if (!rc && r.records) {
         rc = index_apply(fs->index, &r.rows, true, fs->commit.generation + 1);
         if (!rc)
             rc = index_sync(fs->index);
         if (!rc)
             journal_reset(fs->commit.journal, ++fs->commit.generation);
         log_info("ECL-0310 replayed %llu journal records: %s", (unsigned long long)r.records, error_name(rc));
-    } else if (!rc && r.records) {
-        rc = E_STATE_DAMAGED;  /* read-only cannot replay; see fs_open */
     }
     buf_free(&r.rows);
     free(r.segments);

@@ -136,7 +136,7 @@ static int move_run(struct fs *fs, struct inode *i, uint64_t base, const struct 
     if (!plain.bytes)
         return -ENOMEM;
     pthread_rwlock_rdlock(&fs->gate);
-    int rc = blocks_read(fs, &one, 1, one.first * BLOCK_SIZE, plain.bytes, (uint32_t)one.count * BLOCK_SIZE);
+    int rc = blocks_read(fs, &one, 1, one.first * BLOCK_SIZE, plain.bytes, (uint32_t)one.count * BLOCK_SIZE, false);
     if (!rc)
         rc = blocks_append(fs, first, one.count, one.valid, plain_at, &plain, &p);
     if (!rc) {

@@ -9,8 +9,8 @@
  * Appending: flight_begin reserves consecutive slots, the caller seals and
  * writes, maps the blocks (with meta held), then flight_end.  A slot is never
  * handed out twice, not after a failed write either.  `written` never passes a
- * flight that is still in the air, so whoever syncs up to `written` claims
- * nothing that is not there.
+ * flight that is still in the air nor the end of the file after a failed write,
+ * so whoever syncs up to `written` claims nothing that is not there.
  */
 #include "internal.h"
 #include <fcntl.h>
@@ -118,10 +118,13 @@ static int check_header(struct fs *fs, struct segment *s)
     return rc ? rc : segment_header_check(bytes, s->key);
 }
 
-static void report(struct fs *fs, const struct segment *s, int rc)
+void segment_refused(struct fs *fs, uint32_t number, int rc)
 {
-    char id[ID_TEXT];
-    id_format(&s->id, id);
+    struct segment_row row;
+    char id[ID_TEXT] = "unknown";
+
+    if (index_segment(fs->index, number, &row) == 0)
+        id_format(&row.id, id);
     log_error("ECL-0201 segment %s: %s", id, error_name(rc));
     if (rc == E_AUTH || rc == E_FORMAT)
         atomic_fetch_add(&fs->refused, 1);
@@ -237,7 +240,6 @@ int segment_ref(struct fs *fs, uint32_t number, struct segment **out)
         pthread_mutex_unlock(&t->lock);
     }
     if (rc) {
-        report(fs, s, rc);
         segment_unref(fs, s);
         return rc;
     }
@@ -272,7 +274,7 @@ int segment_adopt(struct fs *fs, const struct segment_row *row)
         s = add(t, row->number, &row->id, row->epoch);
     if (s) {
         s->staged = s->closed = s->anchored = true;
-        s->used = s->written = s->synced = s->logged = row->length;
+        s->used = s->filled = s->written = s->synced = s->logged = row->length;
         s->row_applied = s->row_logged = row->length;
         list_remove(&s->staged_link);
         list_append(&t->staged, &s->staged_link);
@@ -310,7 +312,7 @@ int segment_create(struct fs *fs, struct segment **out)
         s->fd = fresh.fd;
         s->key = fresh.key;
         s->staged = true;
-        s->used = s->written = SEGMENT_DATA;
+        s->used = s->filled = s->written = SEGMENT_DATA;
         s->refs = 1;
         list_append(&t->staged, &s->staged_link);
     }
@@ -390,6 +392,7 @@ int flight_begin(struct fs *fs, struct flight *f, uint32_t blocks, uint32_t last
         struct segment *s = t->open;
         f->segment = s;
         f->offset = s->used;
+        f->end = 0;
         s->used += (uint64_t)(*taken - 1) * SEALED_BLOCK +
                    (*taken == blocks ? last : BLOCK_SIZE) + SEAL_OVERHEAD;
         s->footer += FOOTER_PER_APPEND;
@@ -407,8 +410,11 @@ void flight_end(struct fs *fs, struct flight *f)
 
     pthread_mutex_lock(&t->lock);
     list_remove(&f->link);
-    s->written = list_empty(&s->flights) ? s->used
-               : container(s->flights.next, struct flight, link)->offset;
+    if (f->end > s->filled)
+        s->filled = f->end;
+    uint64_t clear = list_empty(&s->flights) ? s->used
+                   : container(s->flights.next, struct flight, link)->offset;
+    s->written = clear < s->filled ? clear : s->filled;
     put(t, s);
     pthread_mutex_unlock(&t->lock);
 }
