@@ -8,7 +8,7 @@
  * Pure; no locks.  docs/format.md has every byte.
  *
  * Inode numbers: actor index in the upper 16 bits, counter in the lower 48.
- * The device's own actor has index 0, so its files have small numbers; the
+ * A device's first actor has index 0, so its files have small numbers; the
  * root directory is number 1.  A publication carries the table from index to
  * actor id, and the table from segment number to segment id.
  */
@@ -104,7 +104,13 @@ enum record_kind {
     RECORD_TAIL,           /* journal only: bytes of a staged segment */
 };
 
-enum counter { COUNTER_INO = 1, COUNTER_COOKIE, COUNTER_SEGMENT, COUNTER_VERSION };
+/* The last two are tables: add an actor index (see src/fs/actors.c). */
+enum counter {
+    COUNTER_INO = 1, COUNTER_COOKIE, COUNTER_SEGMENT, COUNTER_VERSION,
+    COUNTER_ACTOR = 0x10000,   /* actor id */
+    COUNTER_CHAIN = 0x20000,   /* number of the actor's first publication */
+};
+#define ACTOR_LIMIT 0x10000u
 
 struct record {
     enum record_kind kind;

@@ -3,39 +3,49 @@
  * The mounted vault as a process: FUSE session, control socket, lifetimes.
  *
  * daemon_run does everything between "the user asked for a mount" and "it is
- * unmounted"; the command line forks and calls it in the child.  Clients talk
- * to a running daemon through a Unix socket, one line of text for the request
- * and a length-limited JSON object for the answer.
+ * unmounted and published"; the command line forks and calls it in the child.
+ * Clients talk to a running daemon through a Unix socket: one line of text is
+ * the request, one JSON object the answer.
  */
 #ifndef ECLUSE_DAEMON_H
 #define ECLUSE_DAEMON_H
 
 #include <ecluse/base.h>
 #include <ecluse/fs.h>
+#include <limits.h>
 
 struct mount_config {
     const char *store_path;      /* absolute, real */
-    const char *mountpoint;      /* absolute, real */
-    const char *state_dir;       /* NULL: default */
+    const char *mountpoint;      /* absolute, real: see daemon_resolve */
+    const char *state_dir;       /* absolute; NULL: default */
     const char *fsname;          /* NULL: "ecluse" */
-    bool read_only, strict, owners, allow_other, allow_root, foreground;
+    bool read_only, strict, owners, allow_other, allow_root, noexec, foreground;
+    bool verbose;                /* log to standard error until detached */
     unsigned idle_seconds;       /* 0: never */
     uint32_t uid, gid;           /* shown as owner */
     /* Gives the secret that unlocks the keyring, in guarded memory that the
-     * daemon frees with secret_free; called once, before the mount. */
-    int (*secret)(void *ctx, enum slot_kind *kind, uint8_t **secret, size_t *len);
-    void *ctx;
-    /* Called once, when the mount is ready (the child then detaches). */
+     * daemon frees with secret_free; called once, before the mount, while
+     * terminal and working directory are still the caller's. */
+    int (*secret)(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len);
+    /* Called once, when the mount is ready and, unless `foreground`, the
+     * process has left its terminal. */
     void (*ready)(void *ctx);
+    void *ctx;
+    char *blamed;                /* PATH_MAX bytes: receives the path an error is about, or "" */
 };
 
 /* Checks everything (store, header, state, nesting, mountpoint), unlocks,
- * mounts, serves until unmounted. Checks come before any change on disk. */
+ * mounts, serves until unmounted, publishes. Checks come before any change on
+ * disk and before the secret is asked for. */
 int daemon_run(const struct mount_config *c);
 
+/* The real, absolute path of a mountpoint, also of one whose daemon died or
+ * that belongs to another user. E_MOUNTPOINT, -ENAMETOOLONG. */
+int daemon_resolve(const char *path, char out[PATH_MAX]);
+
 /* --- clients --- */
-struct daemon_ref { struct id128 vault; char mountpoint[4096]; char socket[128]; };
-/* Daemons of this user (root: of everybody's /run/ecluse). Returns a count,
+struct daemon_ref { struct id128 vault; char mountpoint[PATH_MAX]; char state[PATH_MAX]; char socket[128]; };
+/* Daemons of this user (root: of everybody). Returns a count or an error,
  * *out malloc'd. Sockets of the dead are removed. */
 int daemon_list(struct daemon_ref **out);
 /* The daemon whose mountpoint is `path`; E_NOT_MOUNTED. */
@@ -44,8 +54,14 @@ int daemon_find(const char *path, struct daemon_ref *out);
 int daemon_status(const struct daemon_ref *d, char **json);
 /* Returns when everything is published, or with the daemon's error. */
 int daemon_flush(const struct daemon_ref *d);
-/* Unmounts and returns when the daemon has published and gone.
+/* Unmounts and returns when the daemon has published and gone, with what it
+ * says of the publication. Clears the mount of a daemon that died.
  * E_MOUNT_BUSY, E_NOT_MOUNTED. */
 int daemon_unmount(const char *mountpoint);
+
+/* A member of a JSON object as daemons write them, found at any depth.
+ * False when absent, of another type, or too long for `size`. */
+bool daemon_json_text(const char *json, const char *key, char *out, size_t size);
+bool daemon_json_number(const char *json, const char *key, int64_t *out);
 
 #endif

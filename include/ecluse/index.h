@@ -112,6 +112,8 @@ int index_intend(struct index *ix, const struct publication_row *p, const struct
 int index_published(struct index *ix, uint64_t seq);
 /* The newest publication; -ENOENT when there is none. */
 int index_last_publication(struct index *ix, struct publication_row *out);
+/* The newest one whose number is at most `upto`; -ENOENT. */
+int index_publication(struct index *ix, uint64_t upto, struct publication_row *out);
 /* Segments of a publication, in the order in which they must appear. */
 int index_scan_publication(struct index *ix, uint64_t seq,
                            int (*visit)(void *ctx, const struct segment_row *s), void *ctx);

@@ -234,6 +234,8 @@ struct fs {
     pthread_mutex_t meta;
     struct cache cache;                    /* meta */
     uint64_t next_ino, next_cookie;        /* meta */
+    uint64_t *actors, *firsts;             /* constant once loaded; see actors.c */
+    size_t actor_count;
     uint64_t *hazards;                     /* meta: inode numbers */
     size_t hazard_count, hazard_cap;
     struct segments segments;
@@ -427,6 +429,13 @@ int snapshot_tails(struct snapshot *s);
 void snapshot_done(struct fs *fs, struct snapshot *s);     /* durable; meta held */
 void snapshot_release(struct fs *fs, struct snapshot *s);
 
+/* --- actors.c --------------------------------------------------------------------- */
+int actors_load(struct fs *fs);
+/* Is this the first publication of the actor? Then it has no previous one. */
+bool actors_chain_begins(const struct fs *fs, uint64_t seq);
+/* Count and heads of the earlier actors, as a publication has them. */
+int actors_heads(struct fs *fs, struct buf *out);
+
 /* --- replay.c --------------------------------------------------------------------- */
 int journal_recover(struct fs *fs);
 
@@ -437,6 +446,7 @@ void publish_stop(struct fs *fs);
 int publish_final(struct fs *fs);              /* at the end, without the threads */
 int publish_complete(struct fs *fs);           /* finishes an interrupted intent */
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
+int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
 
 /* One part of a publication under construction. */

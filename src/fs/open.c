@@ -102,7 +102,7 @@ static int load(struct fs *fs)
     if (!rc)
         rc = segments_init(fs);
     if (!rc)
-        rc = index_counter(fs->index, COUNTER_INO, &fs->next_ino);
+        rc = actors_load(fs);
     if (!rc)
         rc = index_counter(fs->index, COUNTER_COOKIE, &fs->next_cookie);
     if (!rc)
@@ -114,6 +114,19 @@ static int load(struct fs *fs)
     if (!rc && !fs->opt.read_only)
         rc = reap_orphans(fs);
     return rc;
+}
+
+/* The segments of an intent are complete: nothing may touch them any more. */
+static int mark_intended(void *ctx, const struct segment_row *row)
+{
+    struct fs *fs = ctx;
+
+    list_each(l, &fs->segments.staged) {
+        struct segment *s = container(l, struct segment, staged_link);
+        if (s->number == row->number)
+            s->sealed = true;
+    }
+    return 0;
 }
 
 /* Publications are this device's only proof of what the store must hold. */
@@ -129,8 +142,8 @@ static int load_head(struct fs *fs)
     fs->publish.seq = p.seq;
     fs->publish.time = p.time;
     memcpy(fs->publish.hash, p.hash, sizeof p.hash);
-    if (!p.done)
-        return 0;  /* the publisher completes it first of all */
+    if (!p.done)               /* the publisher completes it first of all */
+        return index_scan_publication(fs->index, p.seq, mark_intended, fs);
     rc = index_segment(fs->index, p.carrier, &carrier);
     if (rc)
         return rc == -ENOENT ? E_STATE_DAMAGED : rc;
@@ -153,6 +166,22 @@ static void defaults(struct fs_options *o)
         o->publish_ms = PUBLISH_MS;
 }
 
+static int start(struct fs *fs)
+{
+    int rc = commit_start(fs);
+    if (rc)
+        return rc;
+    /* What the original of a copied state may publish as well gets new ids. */
+    if (fs->state->cloned && !fs->opt.read_only)
+        rc = reseal_all(fs);
+    if (!rc)
+        rc = publish_start(fs);
+    if (rc)
+        commit_stop(fs);
+    fs->threads = rc == 0;
+    return rc;
+}
+
 int fs_open(struct fs **out, struct state *state, struct store *store, const struct fs_options *o)
 {
     struct fs *fs = calloc(1, sizeof *fs);
@@ -171,13 +200,7 @@ int fs_open(struct fs **out, struct state *state, struct store *store, const str
     if (!rc)
         rc = load_head(fs);
     if (!rc)
-        rc = commit_start(fs);
-    if (!rc) {
-        rc = publish_start(fs);
-        if (rc)
-            commit_stop(fs);
-    }
-    fs->threads = rc == 0;
+        rc = start(fs);
     if (rc) {
         fs_close(fs);
         return rc;
@@ -204,6 +227,8 @@ int fs_close(struct fs *fs)
     segments_free(fs);
     cache_free(fs);
     free(fs->hazards);
+    free(fs->actors);
+    free(fs->firsts);
     free(fs);
     return rc;
 }

@@ -4,7 +4,7 @@
  *
  *   version 1 | flags | actor le64 | seq | previous hash 32 B | time
  *   | heads seen: count, (actor le64, seq, hash)…
- *   | actors: count, le64…          index 0 is this device
+ *   | actors: count, le64…          the last is the publisher
  *   | segments: count, (number, id 16 B, flags, [length, sha256 32 B])…
  *   | rows: length, batch
  *
@@ -103,6 +103,7 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
 {
     struct buf numbers = { 0 };
     uint8_t actor[8];
+    int rc;
 
     put_le64(actor, keyring_actor(fs->state->keys));
     buf_byte(out, PUBLICATION_VERSION);
@@ -111,10 +112,15 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
     buf_varint(out, p->seq);
     buf_append(out, p->previous, sizeof p->previous);
     buf_varint(out, (uint64_t)p->time);
-    buf_varint(out, 0);            /* no other heads: one device */
-    buf_varint(out, 1);
-    buf_append(out, actor, sizeof actor);
-    int rc = collect_numbers(p, fresh, fresh_count, &numbers);
+    rc = actors_heads(fs, out);
+    buf_varint(out, fs->actor_count);
+    for (size_t k = 0; k < fs->actor_count; k++) {
+        uint8_t id[8];
+        put_le64(id, fs->actors[k]);
+        buf_append(out, id, sizeof id);
+    }
+    if (!rc)
+        rc = collect_numbers(p, fresh, fresh_count, &numbers);
     if (!rc)
         rc = encode_segments(fs, &numbers, fresh, fresh_count, carrier, out);
     buf_bytes(out, p->rows.data, p->rows.len);

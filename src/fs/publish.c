@@ -354,7 +354,8 @@ static int publish_part(struct fs *fs, struct reverse *r)
         p.more = more;
         p.time = time(NULL);
         p.seq = fs->publish.seq + 1;
-        memcpy(p.previous, fs->publish.hash, sizeof p.previous);
+        if (!actors_chain_begins(fs, p.seq))
+            memcpy(p.previous, fs->publish.hash, sizeof p.previous);
         rc = seal_cut(fs, &c, &p, r, hash);
     }
     if (!rc)

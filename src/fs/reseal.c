@@ -176,19 +176,21 @@ static int move_place(struct fs *fs, const struct place *at)
     return rc;
 }
 
-static bool is_sparse(const struct segment *s)
+static bool is_sparse(const struct segment *s, bool all)
 {
     uint64_t data = s->used - SEGMENT_DATA;
-    return !s->sealed && !s->dying && s->live && s->live < data - data / 5 && data - s->live > WASTE_MIN;
+    if (s->sealed || s->dying || !s->live)
+        return false;
+    return all || (s->live < data - data / 5 && data - s->live > WASTE_MIN);
 }
 
-static int find_sparse(struct fs *fs, struct sparse *out)
+static int find_sparse(struct fs *fs, bool all, struct sparse *out)
 {
     struct segments *t = &fs->segments;
     size_t count = 0;
 
     pthread_mutex_lock(&t->lock);
-    bool open_too = t->open && is_sparse(t->open);
+    bool open_too = t->open && is_sparse(t->open, all);
     pthread_mutex_unlock(&t->lock);
     if (open_too)
         segments_close_open(fs, false);
@@ -198,7 +200,7 @@ static int find_sparse(struct fs *fs, struct sparse *out)
     out->numbers = calloc(count + 1, sizeof *out->numbers);
     list_each(l, &t->staged) {
         const struct segment *s = container(l, const struct segment, staged_link);
-        if (out->numbers && s->closed && is_sparse(s))
+        if (out->numbers && s->closed && is_sparse(s, all))
             out->numbers[out->count++] = s->number;
     }
     pthread_mutex_unlock(&t->lock);
@@ -208,11 +210,11 @@ static int find_sparse(struct fs *fs, struct sparse *out)
     return 0;
 }
 
-int reseal_sparse(struct fs *fs)
+static int reseal(struct fs *fs, bool all)
 {
     struct sparse s = { .fs = fs };
 
-    int rc = find_sparse(fs, &s);
+    int rc = find_sparse(fs, all, &s);
     if (!rc && s.count) {
         commit_take_turn(fs);
         rc = commit_in_turn(fs, COMMIT_INDEX);
@@ -229,4 +231,14 @@ int reseal_sparse(struct fs *fs)
     buf_free(&s.places);
     free(s.numbers);
     return rc;
+}
+
+int reseal_sparse(struct fs *fs)
+{
+    return reseal(fs, false);
+}
+
+int reseal_all(struct fs *fs)
+{
+    return reseal(fs, true);
 }

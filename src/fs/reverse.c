@@ -127,7 +127,7 @@ static int write_run(struct fs *fs, struct reverse *r, const struct reverse_entr
 
 int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, struct buf *out)
 {
-    uint64_t actor = keyring_actor(fs->state->keys), named = 0;
+    uint64_t named = 0;
     const struct reverse_entry *e = (const struct reverse_entry *)(const void *)r->entries.data;
     size_t count = r->entries.len / sizeof *e, low = 0, high = count;
     struct row_hold hold = { 0 };
@@ -141,7 +141,7 @@ int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, struct bu
         else
             high = mid;
     }
-    footer_begin(out, &actor, 1);
+    footer_begin(out, fs->actors, fs->actor_count);
     for (; !rc && low < count && e[low].segment == segment; low++)
         rc = write_run(fs, r, &e[low], &named, &hold, out);
     row_hold_free(&hold);

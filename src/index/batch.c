@@ -337,7 +337,8 @@ static void read_counter(struct reader *r, struct record *out)
 {
     out->counter.id = read_u32(r);
     out->counter.value = read_varint(r);
-    require(r, out->counter.id >= COUNTER_INO && out->counter.id <= COUNTER_VERSION);
+    require(r, (out->counter.id >= COUNTER_INO && out->counter.id <= COUNTER_VERSION) ||
+               (out->counter.id >= COUNTER_ACTOR && out->counter.id < COUNTER_CHAIN + ACTOR_LIMIT));
 }
 
 static void read_tail(struct reader *r, struct record *out)

@@ -97,10 +97,11 @@ int index_published(struct index *ix, uint64_t seq)
     return transaction_end(ix, rc);
 }
 
-static int last_publication(struct index *ix, struct publication_row *out)
+static int find_publication(struct index *ix, uint64_t upto, struct publication_row *out)
 {
-    sqlite3_stmt *st = sql_of(ix, SQL_PUBLICATION_LAST);
+    sqlite3_stmt *st = sql_of(ix, SQL_PUBLICATION_UPTO);
 
+    sql_bind(st, 1, upto);
     int rc = sql_step(ix, st);
     if (rc != 1)
         return rc ? rc : -ENOENT;
@@ -115,12 +116,17 @@ static int last_publication(struct index *ix, struct publication_row *out)
     return rc;
 }
 
-int index_last_publication(struct index *ix, struct publication_row *out)
+int index_publication(struct index *ix, uint64_t upto, struct publication_row *out)
 {
     connection_lock(ix);
-    int rc = last_publication(ix, out);
+    int rc = find_publication(ix, upto, out);
     connection_unlock(ix);
     return rc;
+}
+
+int index_last_publication(struct index *ix, struct publication_row *out)
+{
+    return index_publication(ix, INT64_MAX, out);
 }
 
 static int gather(struct index *ix, uint64_t seq, struct buf *rows)

@@ -84,7 +84,8 @@ static const char *const text[SQL_COUNT] = {
 
     [SQL_PUBLICATION_ADD] = "INSERT INTO publication(seq,hash,done,time,carrier) VALUES(?1,?2,0,?3,?4)",
     [SQL_PUBLICATION_DONE] = "UPDATE publication SET done=1 WHERE seq=?1",
-    [SQL_PUBLICATION_LAST] = "SELECT seq,hash,done,time,carrier FROM publication ORDER BY seq DESC LIMIT 1",
+    [SQL_PUBLICATION_UPTO] = "SELECT seq,hash,done,time,carrier FROM publication WHERE seq<=?1"
+                             " ORDER BY seq DESC LIMIT 1",
 };
 
 int statements_prepare(struct index *ix)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The actors that this device has been.
+ *
+ * A state directory that was copied, or restored from a backup, must not go on
+ * as the actor it was: the original may still write, and two histories would
+ * share inode numbers and publication numbers.  It becomes a new actor
+ * (keyring_new_actor), which the index notes here before anything else.
+ *
+ *   actors[k]   the id that index k in an inode number's upper 16 bits stands for;
+ *               the last one is this device now, and new inodes get its index
+ *   firsts[k]   number of its first publication; numbers go on across actors, so
+ *               firsts[k] … firsts[k+1] - 1 are those of actor k
+ *
+ * An actor's chain of hashes begins with zeros; what its predecessors published
+ * is told by the heads in each publication.
+ */
+#include "internal.h"
+#include <stdlib.h>
+
+#define COUNTER_BITS 48
+
+static int add(struct fs *fs, uint64_t id, uint64_t first)
+{
+    size_t size = (fs->actor_count + 1) * sizeof id;
+    uint64_t *ids = realloc(fs->actors, size);
+    if (ids)
+        fs->actors = ids;
+    uint64_t *firsts = realloc(fs->firsts, size);
+    if (firsts)
+        fs->firsts = firsts;
+    if (!ids || !firsts)
+        return -ENOMEM;
+    ids[fs->actor_count] = id;
+    firsts[fs->actor_count++] = first;
+    return 0;
+}
+
+static int load_known(struct fs *fs)
+{
+    uint64_t id, first;
+    int rc = 0;
+
+    for (uint32_t k = 0; !rc && k < ACTOR_LIMIT; k++) {
+        rc = index_counter(fs->index, (enum counter)(COUNTER_ACTOR + k), &id);
+        if (!rc)
+            rc = index_counter(fs->index, (enum counter)(COUNTER_CHAIN + k), &first);
+        if (!rc)
+            rc = add(fs, id, first);
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* The keyring's actor is not the last one known: it begins here. */
+static int begin(struct fs *fs)
+{
+    struct publication_row last = { 0 };
+    uint32_t k = (uint32_t)fs->actor_count;
+    struct buf b = { 0 };
+
+    if (k == ACTOR_LIMIT)
+        return -EOVERFLOW;
+    int rc = index_last_publication(fs->index, &last);
+    if (rc && rc != -ENOENT)
+        return rc;
+    rc = add(fs, keyring_actor(fs->state->keys), last.seq + 1);
+    if (rc || fs->opt.read_only)
+        return rc;
+    batch_counter(&b, (enum counter)(COUNTER_ACTOR + k), fs->actors[k]);
+    batch_counter(&b, (enum counter)(COUNTER_CHAIN + k), fs->firsts[k]);
+    rc = b.failed ? -ENOMEM : index_apply(fs->index, &b, false, fs->commit.generation);
+    if (!rc)
+        rc = index_sync(fs->index);
+    buf_free(&b);
+    return rc;
+}
+
+int actors_load(struct fs *fs)
+{
+    uint64_t counter;
+
+    int rc = load_known(fs);
+    if (!rc && (!fs->actor_count || fs->actors[fs->actor_count - 1] != keyring_actor(fs->state->keys)))
+        rc = begin(fs);
+    if (!rc)
+        rc = index_counter(fs->index, COUNTER_INO, &counter);
+    if (!rc)
+        fs->next_ino = (uint64_t)(fs->actor_count - 1) << COUNTER_BITS |
+                       (counter & ((1ull << COUNTER_BITS) - 1));
+    return rc;
+}
+
+bool actors_chain_begins(const struct fs *fs, uint64_t seq)
+{
+    return fs->firsts[fs->actor_count - 1] == seq;
+}
+
+int actors_heads(struct fs *fs, struct buf *out)
+{
+    struct buf heads = { 0 };
+    struct publication_row p;
+    uint64_t count = 0;
+    int rc = 0;
+
+    for (size_t k = 0; !rc && k + 1 < fs->actor_count; k++) {
+        uint64_t end = fs->firsts[k + 1];
+        uint8_t id[8];
+        if (end == fs->firsts[k])
+            continue;             /* it never published */
+        rc = index_publication(fs->index, end - 1, &p);
+        put_le64(id, fs->actors[k]);
+        buf_append(&heads, id, sizeof id);
+        buf_varint(&heads, end - 1);
+        buf_append(&heads, p.hash, sizeof p.hash);
+        count++;
+    }
+    buf_varint(out, count);
+    buf_append(out, heads.data, heads.len);
+    buf_free(&heads);
+    return rc == -ENOENT ? E_STATE_DAMAGED : rc;
+}
