@@ -61,8 +61,12 @@ static int apply(struct fs *fs, struct inode *i, unsigned set, const struct stat
         rc = inode_kill_priv(fs, i);
     if (rc)
         return rc;
-    if (set & FS_SET_MODE)
+    if (set & FS_SET_MODE) {
         i->mode = (i->mode & S_IFMT) | (a->st_mode & 07777);
+        rc = acl_chmod(fs, i);
+        if (rc)
+            return rc;
+    }
     if (fs->opt.owners && (set & FS_SET_UID))
         i->uid = a->st_uid;
     if (fs->opt.owners && (set & FS_SET_GID))

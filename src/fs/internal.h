@@ -298,11 +298,25 @@ void row_stat(const struct fs *fs, const struct inode_row *row, struct stat *out
 void inode_touch(struct inode *i, bool modified);  /* ctime, and mtime */
 void inode_read(struct fs *fs, struct inode *i);   /* atime, as relatime has it */
 int xattrs_load(struct fs *fs, struct inode *i);
+/* The value inside the loaded list, or NULL. */
+const uint8_t *xattr_find(const struct inode *i, const char *name, size_t *len);
+/* Sets, or with NULL removes, in the loaded list. -ENOMEM, -ENOSPC. */
+int xattr_put(struct fs *fs, struct inode *i, const char *name, const void *value, size_t size);
 /* Deletes the inode when it has neither a name nor an open handle. */
 int inode_reap(struct fs *fs, struct inode *i);
 void now(struct timespec *ts);
 void hazard_add(struct fs *fs, struct inode *i);
 void hazard_remove(struct fs *fs, struct inode *i);
+
+/* --- acl.c: with meta held, attributes loaded -------------------------------- */
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+bool acl_name(const char *name);
+int acl_set(struct fs *fs, struct inode *i, const char *name, const void *value, size_t size);
+/* The access list follows the mode. */
+int acl_chmod(struct fs *fs, struct inode *i);
+/* What a new file takes from its directory's default list, else the umask. */
+int acl_inherit(struct fs *fs, struct inode *dir, struct inode *i, uint32_t umask);
 
 /* --- dirent.c: with meta held -------------------------------------------- */
 int dirent_get(struct fs *fs, uint64_t parent, const char *name, struct fs_dirent **out);

@@ -98,14 +98,16 @@ static int make(struct fs *fs, uint64_t parent, const char *name, const struct f
     rc = dirent_get(fs, parent, name, &d);
     if (rc != -ENOENT)
         return rc ? rc : -EEXIST;
-    struct inode *i = inode_new(fs, mode & ~(S_ISLNK(mode) ? 0 : who->umask));
+    struct inode *i = inode_new(fs, mode);
     if (!i)
         return -ENOMEM;
     i->uid = who->uid;
     i->gid = dir->mode & S_ISGID ? dir->gid : who->gid;
     if (S_ISDIR(mode) && (dir->mode & S_ISGID))
         i->mode |= S_ISGID;
-    rc = dirent_put(fs, dir, NULL, name, i);
+    rc = acl_inherit(fs, dir, i, who->umask);
+    if (!rc)
+        rc = dirent_put(fs, dir, NULL, name, i);
     if (rc) {
         entry_discard(fs, &i->e);
         return rc;
