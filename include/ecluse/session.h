@@ -21,6 +21,7 @@ struct session_options {
     bool read_only;
     bool writeback;           /* the kernel may gather writes (not -o strict) */
     bool allow_other, allow_root;
+    bool noexec;
     bool devices;             /* mounted by root with -o owners: device nodes may be made */
 };
 

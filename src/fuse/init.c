@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What the kernel and we agree on when the connection begins.
+ *
+ * We are the only writer of the tree, so the kernel may believe its caches:
+ * it gathers writes, keeps pages across opens, and revalidates nothing.
+ * Splicing is left out: it needs pipes of a megabyte per thread, and what is
+ * read is decrypted into memory anyway.
+ */
+#include "internal.h"
+#include <linux/fuse.h>
+
+/* Requests that nobody waits for (readahead, writeback) at the same time. More
+ * of them only means more buffers, since the disk is behind one process. */
+#define BACKGROUND_MAX 32u
+
+static void want(struct fuse_conn_info *conn, unsigned capability)
+{
+    conn->want |= conn->capable & capability;
+}
+
+void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+    struct session *s = userdata;
+
+    conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+                              FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR);
+    want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC);
+    want(conn, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+    want(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT);
+    if (s->writeback && !(conn->capable & FUSE_CAP_WRITEBACK_CACHE)) {
+        log_warning("ECL-0403 this kernel has no writeback cache");
+        s->writeback = false;
+    }
+    if (s->writeback)
+        want(conn, FUSE_CAP_WRITEBACK_CACHE);
+    s->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
+    conn->max_write = REQUEST_MAX;
+    conn->max_background = BACKGROUND_MAX;
+    conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
+    conn->time_gran = 1;
+}
+
+void init_complete(struct session *s, void *init_out, size_t len, uint32_t offered)
+{
+    struct fuse_init_out *out = init_out;
+
+    if (len < sizeof *out || !(offered & FUSE_HANDLE_KILLPRIV_V2))
+        return;
+    out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+    s->killpriv = true;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The life of a session: options, mounting, serving, stopping.
+ *
+ * session_run only waits: for the protocol to be agreed on, for session_stop,
+ * for the end of the connection.  It ends in an order that loses nothing:
+ *
+ *   1. what the kernel still holds of written files is asked for (stop only;
+ *      a plain unmount has done it before the connection ends),
+ *   2. notifications end while workers still serve, since each waits for
+ *      requests that a worker must answer,
+ *   3. workers finish the request they have and leave.
+ *
+ * It does not promise that files kept open on a stopped mount go on working:
+ * they get ENOTCONN.
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = op_init, .lookup = op_lookup, .forget = op_forget, .forget_multi = op_forget_multi,
+    .getattr = op_getattr, .setattr = op_setattr, .readlink = op_readlink, .mknod = op_mknod,
+    .mkdir = op_mkdir, .unlink = op_unlink, .rmdir = op_rmdir, .symlink = op_symlink,
+    .rename = op_rename, .link = op_link, .open = op_open, .create = op_create, .read = op_read,
+    .write = op_write, .release = op_release, .fsync = op_fsync, .opendir = op_opendir,
+    .readdir = op_readdir, .readdirplus = op_readdirplus, .releasedir = op_releasedir,
+    .fsyncdir = op_fsync, .statfs = op_statfs, .setxattr = op_setxattr, .getxattr = op_getxattr,
+    .listxattr = op_listxattr, .removexattr = op_removexattr, .fallocate = op_fallocate,
+    .lseek = op_lseek, .copy_file_range = op_copy_file_range, .ioctl = op_ioctl,
+    /* No flush: the kernel has written a closed file's pages back before it
+     * asks, keeps their errors itself, and never asks again after ENOSYS.
+     * No locks: the kernel keeps them, and one kernel is all there is. */
+};
+
+/* libfuse explains itself on standard error, which a daemon has not. */
+static void library_log(enum fuse_log_level level, const char *format, va_list args)
+{
+    char text[256];
+
+    (void)level;
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug("ECL-0401 libfuse: %s", text);
+}
+
+/* --- mount options ------------------------------------------------------------- */
+
+/* A comma or backslash in a value would be read as the next option. */
+static char *escape(const char *value)
+{
+    char *out = malloc(2 * strlen(value) + 1), *p = out;
+
+    if (!out)
+        return NULL;
+    for (; *value; value++) {
+        if (*value == ',' || *value == '\\')
+            *p++ = '\\';
+        *p++ = *value;
+    }
+    *p = '\0';
+    return out;
+}
+
+static char *mount_options(const struct session_options *o)
+{
+    char *text = NULL, *name = escape(o->fsname);
+
+    if (name && asprintf(&text, "-odefault_permissions,nosuid,nodev,subtype=ecluse,fsname=%s%s%s%s%s", name,
+                         o->read_only ? ",ro" : "", o->noexec ? ",noexec" : "",
+                         o->allow_other ? ",allow_other" : "",
+                         o->allow_root && !o->allow_other ? ",allow_root" : "") < 0)
+        text = NULL;
+    free(name);
+    return text;
+}
+
+static int open_library(struct session *s, const struct session_options *o)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    char *options = mount_options(o);
+    int rc = 0;
+
+    if (!options || fuse_opt_add_arg(&args, "ecluse") || fuse_opt_add_arg(&args, options))
+        rc = -ENOMEM;
+    if (!rc) {
+        fuse_set_log_func(library_log);
+        s->fuse = fuse_session_new(&args, &operations, sizeof operations, s);
+        rc = s->fuse ? 0 : E_FUSE;
+    }
+    fuse_opt_free_args(&args);
+    free(options);
+    return rc;
+}
+
+int session_new(struct session **out, const struct session_options *o)
+{
+    struct session *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return -ENOMEM;
+    s->writeback = o->writeback;
+    s->devices = o->devices;
+    sem_init(&s->event, 0, 0);
+    dispatch_init(s);
+    notify_init(s);
+    s->mountpoint = strdup(o->mountpoint);
+    int rc = s->mountpoint ? open_library(s, o) : -ENOMEM;
+    if (rc) {
+        session_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    if (s->fuse)
+        fuse_session_destroy(s->fuse);
+    dispatch_free(s);
+    notify_free(s);
+    sem_destroy(&s->event);
+    free(s->mountpoint);
+    free(s);
+}
+
+/* --- mounting -------------------------------------------------------------------- */
+
+int session_mount(struct session *s, struct fs *fs)
+{
+    struct stat st;
+
+    if (stat(s->mountpoint, &st) || !S_ISDIR(st.st_mode))
+        return errno == EACCES ? -EACCES : E_MOUNTPOINT;
+    s->fs = fs;
+    if (fuse_session_mount(s->fuse, s->mountpoint))
+        return E_FUSE;
+    return channel_attach(s);
+}
+
+void session_unmount(struct session *s)
+{
+    fuse_session_unmount(s->fuse);
+}
+
+/* --- serving ----------------------------------------------------------------------- */
+
+static void wait_event(struct session *s)
+{
+    while (sem_wait(&s->event) && errno == EINTR)
+        ;
+}
+
+/* The kernel sends what was written to files that are still open. */
+static void pull_dirty(struct session *s)
+{
+    int fd = s->writeback ? open(s->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd < 0)
+        return;
+    if (syncfs(fd))
+        log_warning("ECL-0402 what programs had written could not all be fetched: %s", error_name(-errno));
+    close(fd);
+}
+
+int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)
+{
+    notify_open(s);
+    int rc = dispatch_start(s);
+    if (rc)
+        return rc;
+    for (bool told = false; !s->ended && !s->stop; wait_event(s))
+        if (s->agreed && !told) {
+            told = true;
+            ready(ctx);
+        }
+    if (!s->ended && s->agreed)
+        pull_dirty(s);
+    notify_close(s);
+    dispatch_end(s);
+    return s->agreed || s->stop ? 0 : E_FUSE;
+}
+
+void session_stop(struct session *s)
+{
+    int saved = errno;
+
+    s->stop = true;
+    sem_post(&s->event);
+    errno = saved;
+}
+
+/* --- what the daemon asks ------------------------------------------------------------ */
+
+unsigned session_idle(const struct session *s)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    unsigned last = atomic_load_explicit(&s->last_request, memory_order_relaxed);
+    return (unsigned)t.tv_sec - last;
+}
+
+unsigned session_open_files(const struct session *s)
+{
+    return atomic_load_explicit(&s->open_files, memory_order_relaxed);
+}
