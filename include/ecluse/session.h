@@ -23,6 +23,7 @@ struct session_options {
     bool allow_other, allow_root;
     bool noexec;
     bool devices;             /* mounted by root with -o owners: device nodes may be made */
+    bool acl;                 /* with -o owners: POSIX ACLs, enforced by the kernel */
 };
 
 /* -ENOMEM, E_FUSE. Mounts nothing yet; the strings are copied. */
@@ -36,7 +37,8 @@ int session_mount(struct session *s, struct fs *fs);
  * at the mountpoint from then on gets an answer.
  */
 int session_run(struct session *s, void (*ready)(void *ctx), void *ctx);
-/* Makes session_run return; async-signal-safe. */
+/* Makes session_run return; async-signal-safe. What the kernel still holds of
+ * written files is lost unless it was written back before (syncfs, umount). */
 void session_stop(struct session *s);
 /* Unmounts when still mounted; harmless otherwise. */
 void session_unmount(struct session *s);

@@ -34,6 +34,10 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
     }
     if (s->writeback)
         want(conn, FUSE_CAP_WRITEBACK_CACHE);
+    /* A default list takes the place of the umask: fs must be told it. */
+    s->acl = s->acl && (conn->capable & FUSE_CAP_POSIX_ACL) && (conn->capable & FUSE_CAP_DONT_MASK);
+    if (s->acl)
+        want(conn, FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
     s->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
     conn->max_write = REQUEST_MAX;
     conn->max_background = BACKGROUND_MAX;

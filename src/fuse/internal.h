@@ -74,7 +74,7 @@ struct session {
     struct fuse_session *fuse;
     struct fs *fs;
     char *mountpoint;
-    bool writeback, devices;
+    bool writeback, devices, acl;
     bool killpriv;           /* agreed on; set before INIT is answered */
     bool no_opendir;         /* the kernel understands ENOSYS to OPENDIR; as above */
     sem_t event;             /* something below changed */

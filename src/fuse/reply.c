@@ -4,11 +4,11 @@
  */
 #include "internal.h"
 
-/* The kernel has applied the umask. */
+/* Without ACLs the kernel has applied the umask. */
 struct fs_who who_asks(fuse_req_t req)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    return (struct fs_who){ .uid = ctx->uid, .gid = ctx->gid };
+    return (struct fs_who){ .uid = ctx->uid, .gid = ctx->gid, .umask = session_of(req)->acl ? ctx->umask : 0 };
 }
 
 uint8_t *reply_room(void)

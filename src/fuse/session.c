@@ -5,22 +5,19 @@
  * session_run only waits: for the protocol to be agreed on, for session_stop,
  * for the end of the connection.  It ends in an order that loses nothing:
  *
- *   1. what the kernel still holds of written files is asked for (stop only;
- *      a plain unmount has done it before the connection ends),
- *   2. notifications end while workers still serve, since each waits for
+ *   1. notifications end while workers still serve, since each waits for
  *      requests that a worker must answer,
- *   3. workers finish the request they have and leave.
+ *   2. workers finish the request they have and leave.
  *
- * It does not promise that files kept open on a stopped mount go on working:
- * they get ENOTCONN.
+ * It does not fetch what the kernel still holds of written files: whoever
+ * stops a session has done that (an unmount from outside does it by itself).
+ * Files kept open on a stopped mount get ENOTCONN.
  */
 #include "internal.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 static const struct fuse_lowlevel_ops operations = {
     .init = op_init, .lookup = op_lookup, .forget = op_forget, .forget_multi = op_forget_multi,
@@ -105,6 +102,7 @@ int session_new(struct session **out, const struct session_options *o)
         return -ENOMEM;
     s->writeback = o->writeback;
     s->devices = o->devices;
+    s->acl = o->acl;
     sem_init(&s->event, 0, 0);
     dispatch_init(s);
     notify_init(s);
@@ -158,18 +156,6 @@ static void wait_event(struct session *s)
         ;
 }
 
-/* The kernel sends what was written to files that are still open. */
-static void pull_dirty(struct session *s)
-{
-    int fd = s->writeback ? open(s->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-    if (fd < 0)
-        return;
-    if (syncfs(fd))
-        log_warning("ECL-0402 what programs had written could not all be fetched: %s", error_name(-errno));
-    close(fd);
-}
-
 int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)
 {
     notify_open(s);
@@ -181,8 +167,6 @@ int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)
             told = true;
             ready(ctx);
         }
-    if (!s->ended && s->agreed)
-        pull_dirty(s);
     notify_close(s);
     dispatch_end(s);
     return s->agreed || s->stop ? 0 : E_FUSE;
