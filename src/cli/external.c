@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * A passphrase from a program (a password manager, a smart card tool).
+ *
+ * No shell: the command line is cut at blanks; 'single' and "double" quotes
+ * keep blanks, a backslash takes the next character as it is (but not within
+ * single quotes), and nothing is ever expanded.  The program keeps our standard
+ * input and error; what it writes to its output goes into the caller's memory.
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 64
+
+extern char **environ;
+
+/* Takes one argument off *from into *to, which moves on behind its NUL. */
+static bool take_argument(const char **from, char **to)
+{
+    char quote = 0;
+    const char *s = *from;
+    char *t = *to;
+
+    for (; *s && (quote || !strchr(" \t\n", *s)); s++) {
+        if (quote ? *s == quote : *s == '\'' || *s == '"')
+            quote = quote ? 0 : *s;
+        else if (*s == '\\' && quote != '\'' && s[1])
+            *t++ = *++s;
+        else
+            *t++ = *s;
+    }
+    *t++ = '\0';
+    *from = s;
+    *to = t;
+    return !quote;
+}
+
+/* argv points into `room`, which holds strlen(command) + 1 bytes. */
+static int split_command(const char *command, char *room, char *argv[ARGUMENTS_MAX + 1])
+{
+    int count = 0;
+
+    for (command += strspn(command, " \t\n"); *command; command += strspn(command, " \t\n")) {
+        if (count == ARGUMENTS_MAX)
+            return -E2BIG;
+        argv[count++] = room;
+        if (!take_argument(&command, &room))
+            return -EINVAL;
+    }
+    argv[count] = NULL;
+    return count ? 0 : -EINVAL;
+}
+
+static int start(char *const argv[], pid_t *pid, int *output)
+{
+    posix_spawn_file_actions_t files;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC))
+        return -errno;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+    int rc = posix_spawnp(pid, argv[0], &files, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&files);
+    close(ends[1]);
+    if (rc)
+        close(ends[0]);
+    *output = ends[0];
+    return -rc;
+}
+
+static ssize_t read_all(int fd, uint8_t *out, size_t size)
+{
+    size_t used = 0;
+
+    while (used < size) {
+        ssize_t n = read(fd, out + used, size - used);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return (ssize_t)used;
+        used += (size_t)n;
+    }
+    return -EFBIG;
+}
+
+ssize_t external_run(const char *command, uint8_t *out, size_t size)
+{
+    char *argv[ARGUMENTS_MAX + 1];
+    int output = -1, status = -1;
+    pid_t pid;
+
+    char *room = malloc(strlen(command) + 1);
+    ssize_t rc = room ? split_command(command, room, argv) : -ENOMEM;
+    if (!rc)
+        rc = start(argv, &pid, &output);
+    free(room);
+    if (rc)
+        return rc;
+    rc = read_all(output, out, size);
+    close(output);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? rc : E_NO_SECRET;
+}

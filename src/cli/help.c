@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * How each command is used: the short form of ecluse(1).
+ */
+#include "internal.h"
+#include <stdio.h>
+
+static const struct topic { const char *name, *text; } topics[] = {
+    { "init", N_(
+      "ecluse init [--passfile F | --extpass COMMAND] [--keyfile F] [--recovery-out F]\n"
+      "            [--suite S] [--state DIR] STORE\n"
+      "\n"
+      "Makes a new vault whose ciphertext goes to STORE, a missing or empty folder.\n"
+      "\n"
+      "  --passfile F      the passphrase is in the file F (“-”: standard input)\n"
+      "  --extpass COMMAND the passphrase is what COMMAND prints; no shell is involved\n"
+      "  --keyfile F       the content of F opens the vault too (alone: instead of a passphrase)\n"
+      "  --recovery-out F  writes the recovery sheet to the new file F, not to the terminal\n"
+      "  --suite S         aes-256-gcm or chacha20-poly1305 (default: the faster one here)\n"
+      "  --state DIR       keeps the local state below DIR\n") },
+    { "mount", N_(
+      "ecluse mount [--passfile F | --extpass COMMAND | --keyfile F] [--state DIR]\n"
+      "             [--foreground] [--verbose] [-o OPTIONS] STORE MOUNTPOINT\n"
+      "ecluse STORE MOUNTPOINT [-o OPTIONS]\n"
+      "\n"
+      "Returns when the folder is ready. OPTIONS, with commas between:\n"
+      "\n"
+      "  ro, rw            read-only, or not\n"
+      "  passfile=F, extpass=COMMAND, keyfile=F, state=DIR   as the options above\n"
+      "  idle=30m          unmounts after that time without use (s, m, h, d)\n"
+      "  strict            every write is ordered; slower\n"
+      "  owners            keeps owners and groups (useful to root only)\n"
+      "  allow_other, allow_root   other users, or root, may enter\n"
+      "  noexec            no program in it may be run\n"
+      "  fsname=NAME       what df(1) shows; default: the store\n"
+      "  foreground        stays in the foreground\n"
+      "  nofail            a missing store is not an error\n"
+      "\n"
+      "Words for mount(8) and systemd (auto, _netdev, user, x-…) are accepted. A\n"
+      "comma in a value is written “\\,”.\n") },
+    { "umount", N_(
+      "ecluse umount [--state DIR] MOUNTPOINT\n"
+      "\n"
+      "Unmounts, and returns when everything is in the store. Also clears a mount\n"
+      "whose daemon died.\n") },
+    { "status", N_(
+      "ecluse status [--json] [--state DIR] [MOUNTPOINT]\n"
+      "\n"
+      "Shows what is mounted, what has not been published, and what is wrong.\n") },
+    { "flush", N_(
+      "ecluse flush [--state DIR] [MOUNTPOINT]\n"
+      "\n"
+      "Returns when everything written so far is in the store. Without MOUNTPOINT:\n"
+      "all mounted vaults.\n") },
+    { "passwd", N_(
+      "ecluse passwd [--passfile F | --extpass COMMAND | --keyfile F | --recovery |\n"
+      "              --recovery-file F] [--new-passfile F] [--add-keyfile F] [--state DIR] STORE\n"
+      "\n"
+      "Changes the passphrase on this device. The vault must not be mounted.\n"
+      "\n"
+      "  --recovery        asks for the recovery key instead of the present passphrase\n"
+      "  --recovery-file F takes it from the recovery sheet F\n"
+      "  --new-passfile F  takes the new passphrase from the file F\n"
+      "  --add-keyfile F   lets the content of F open the vault too\n") },
+    { "version", N_("ecluse version\n\nPrints the version.\n") },
+    { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
+};
+
+static void overview(void)
+{
+    printf("%s", _(
+        "Écluse keeps a folder encrypted: you work in the mounted folder, and only\n"
+        "ciphertext reaches the store that somebody else syncs or hosts.\n"
+        "\n"
+        "  ecluse init STORE                 makes a vault\n"
+        "  ecluse mount STORE MOUNTPOINT     opens it\n"
+        "  ecluse umount MOUNTPOINT          closes it, once everything is in the store\n"
+        "  ecluse status [MOUNTPOINT]        what is mounted, unpublished, wrong\n"
+        "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
+        "  ecluse passwd STORE               changes the passphrase\n"
+        "  ecluse version                    prints the version\n"
+        "  ecluse help COMMAND               explains a command\n"
+        "\n"
+        "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
+        "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
+        "10 not permitted, 11 local state, 12 not mounted, 13 system.\n"));
+}
+
+int help_for(const char *command)
+{
+    for (size_t k = 0; k < ARRAY_SIZE(topics); k++) {
+        if (strcmp(command, topics[k].name) == 0) {
+            printf("%s", _(topics[k].text));
+            return EXIT_DONE;
+        }
+    }
+    return usage_error("", _("there is no command “%s”"), command);
+}
+
+int command_help(int argc, char **argv)
+{
+    if (argc > 2)
+        return usage_error(argv[0], _("one command is expected"));
+    if (argc == 2)
+        return help_for(argv[1]);
+    overview();
+    return EXIT_DONE;
+}
+
+int command_version(int argc, char **argv)
+{
+    if (argc > 1)
+        return usage_error(argv[0], _("no argument is expected"));
+    printf("ecluse %s\n", ECLUSE_VERSION);
+    return EXIT_DONE;
+}

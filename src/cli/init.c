@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse init: a new vault, and the recovery key in its owner's hands.
+ *
+ * The key exists nowhere but on the sheet, so the sheet's place is secured
+ * before anything is made: a new file of mode 0600 whose space is reserved, or
+ * the terminal.  If the sheet can then not be written all the same, the new,
+ * still empty store loses its header and is no vault.
+ */
+#include "internal.h"
+#include <ecluse/io.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KDF_MILLISECONDS 1000
+#define SHEET_ROOM 4096
+
+struct init {
+    struct sources sources;
+    char *keyfile, *state, *sheet_path;
+    char state_dir[PATH_MAX], store[PATH_MAX];
+    enum suite suite;
+    int sheet;                       /* descriptor, -1: the terminal */
+    struct secret passphrase, key;
+    char blamed[PATH_MAX];
+};
+
+static int parse(struct init *in, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "passfile", required_argument, NULL, OPTION_PASSFILE },
+        { "extpass", required_argument, NULL, OPTION_EXTPASS },
+        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
+        { "recovery-out", required_argument, NULL, OPTION_RECOVERY_OUT },
+        { "suite", required_argument, NULL, OPTION_SUITE },
+        { "state", required_argument, NULL, OPTION_STATE },
+        { NULL, 0, NULL, 0 },
+    };
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (found) {
+        case OPTION_PASSFILE: rc = option_set(&in->sources.passfile, optarg); break;
+        case OPTION_EXTPASS: rc = option_set(&in->sources.extpass, optarg); break;
+        case OPTION_KEYFILE: rc = option_set(&in->keyfile, optarg); break;
+        case OPTION_RECOVERY_OUT: rc = option_set(&in->sheet_path, optarg); break;
+        case OPTION_STATE: rc = option_set(&in->state, optarg); break;
+        case OPTION_SUITE:
+            if (suite_parse(optarg, &in->suite))
+                rc = usage_error(argv[0], _("unknown suite “%s” (aes-256-gcm or chacha20-poly1305)"), optarg);
+            break;
+        default: rc = option_error(argc, argv, found);
+        }
+    }
+    if (!rc && argc - optind != 1)
+        rc = usage_error(argv[0], _("one store is expected"));
+    return rc ? rc : sources_check(&in->sources, argv[0]);
+}
+
+/* --- checks: nothing is made, nothing is asked ------------------------------------------ */
+
+static int check_paths(struct init *in, const char *store)
+{
+    struct stat st;
+
+    int rc = path_real(store, in->store);
+    if (rc)
+        return complain(rc, store);
+    if (in->state) {
+        rc = path_real(in->state, in->state_dir);
+        if (rc)
+            return complain(rc, in->state);
+    }
+    if (in->state && (path_within(in->state_dir, in->store) || path_within(in->store, in->state_dir)))
+        return complain(E_NESTED, in->state_dir);
+    if (in->sheet_path && path_within(in->sheet_path, in->store))
+        return complain(E_NESTED, in->sheet_path);
+    if (in->sheet_path && lstat(in->sheet_path, &st) == 0)
+        return complain(-EEXIST, in->sheet_path);
+    if (!in->sheet_path && !terminal_here())
+        return complain(E_NO_TERMINAL, "--recovery-out");
+    return EXIT_DONE;
+}
+
+static int get_secrets(struct init *in)
+{
+    const struct sources *s = &in->sources;
+    int rc = 0;
+
+    if (in->keyfile)
+        rc = secret_keyfile(in->keyfile, &in->key, in->blamed);
+    if (!rc && (!in->keyfile || s->passfile || s->extpass))
+        rc = secret_get(s, NULL, _("New passphrase for this vault: "), true, &in->passphrase, in->blamed);
+    return complain(rc, in->blamed);
+}
+
+/* --- the sheet ----------------------------------------------------------------------------- */
+
+/* Its space is reserved: afterwards only a failing disk can keep it from being written. */
+static int reserve_sheet(struct init *in)
+{
+    if (!in->sheet_path)
+        return EXIT_DONE;
+    in->sheet = open(in->sheet_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (in->sheet < 0)
+        return complain(-errno, in->sheet_path);
+    int rc = -posix_fallocate(in->sheet, 0, SHEET_ROOM);
+    if (rc == -EOPNOTSUPP || rc == -EINVAL)
+        rc = 0;
+    if (rc)
+        unlink(in->sheet_path);
+    return complain(rc, in->sheet_path);
+}
+
+static int sync_parent(const char *path)
+{
+    char real[PATH_MAX];
+
+    if (!realpath(path, real))
+        return -errno;
+    char *slash = strrchr(real, '/');
+    if (slash == real)
+        slash++;
+    *slash = '\0';
+    return io_sync_dir_path(real, FAULT_init);
+}
+
+static int write_sheet(struct init *in, const char *text)
+{
+    size_t len = strlen(text);
+
+    int rc = io_write_at(in->sheet, text, len, 0, FAULT_init);
+    if (!rc && ftruncate(in->sheet, (off_t)len))
+        rc = -errno;
+    if (!rc && fsync(in->sheet))
+        rc = -errno;
+    return rc ? rc : sync_parent(in->sheet_path);
+}
+
+static int deliver_sheet(struct init *in, const uint8_t recovery[KEY_SIZE], const struct id128 *vault)
+{
+    char *text = sheet_text(recovery, vault, in->store);
+    if (!text)
+        return -ENOMEM;
+    int rc = in->sheet >= 0 ? write_sheet(in, text) : terminal_show(text);
+    secret_free(text);
+    return rc;
+}
+
+/* --- making ---------------------------------------------------------------------------------- */
+
+static int add_keyfile(struct init *in, const uint8_t recovery[KEY_SIZE], struct kdf_cost cost)
+{
+    struct vault_ref v;
+
+    int rc = vault_open(&v, in->store, in->state ? in->state_dir : NULL, in->blamed);
+    if (!rc)
+        rc = keyring_unlock(v.state.keys, SLOT_RECOVERY, recovery, KEY_SIZE);
+    if (!rc)
+        rc = keyring_set_slot(v.state.keys, SLOT_KEYFILE, in->key.bytes, in->key.len, cost, false);
+    if (!rc)
+        rc = keyring_save(v.state.keys, v.state.dir, "keyring");
+    vault_close(&v);
+    return rc;
+}
+
+/* A vault whose key nobody has must not be used. */
+static void unmake(const struct init *in, const struct id128 *vault)
+{
+    char id[ID_TEXT], path[PATH_MAX + 64];
+
+    id_format(vault, id);
+    snprintf(path, sizeof path, "%s/vault-%s.ecl", in->store, id);
+    unlink(path);
+    if (in->sheet >= 0)
+        unlink(in->sheet_path);
+}
+
+static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
+{
+    struct vault_options o = {
+        .store_path = in->store, .state_dir = in->state ? in->state_dir : NULL,
+        .suite = in->suite ? in->suite : suite_fastest(),
+        .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
+        .cost = kdf_calibrate(KDF_MILLISECONDS), .uid = getuid(), .gid = getgid(),
+    };
+
+    int rc = vault_create(&o, recovery, vault);
+    if (rc) {
+        if (in->sheet >= 0)
+            unlink(in->sheet_path);
+        return complain(rc, in->store);
+    }
+    if (in->keyfile)
+        rc = add_keyfile(in, recovery, o.cost);
+    if (!rc) {
+        rc = deliver_sheet(in, recovery, vault);
+        snprintf(in->blamed, sizeof in->blamed, "%s", in->sheet_path ? in->sheet_path : "");
+    }
+    if (rc)
+        unmake(in, vault);
+    return complain(rc, in->blamed);
+}
+
+static int run(struct init *in, int argc, char **argv)
+{
+    struct id128 vault;
+    char id[ID_TEXT];
+
+    int rc = parse(in, argc, argv);
+    if (!rc)
+        rc = check_paths(in, argv[optind]);
+    if (!rc)
+        rc = get_secrets(in);
+    if (!rc)
+        rc = reserve_sheet(in);
+    if (rc)
+        return rc;
+    uint8_t *recovery = secret_alloc(KEY_SIZE);
+    rc = recovery ? make(in, recovery, &vault) : complain(-ENOMEM, NULL);
+    secret_free(recovery);
+    if (rc)
+        return rc;
+    id_format(&vault, id);
+    printf(_("Vault %s is ready in %s.\n"), id, in->store);
+    if (in->sheet_path)
+        printf(_("The recovery key is in %s: print it, keep it safe, then delete the file.\n"), in->sheet_path);
+    printf(_("To work in it: ecluse mount %s FOLDER\n"), in->store);
+    return EXIT_DONE;
+}
+
+int command_init(int argc, char **argv)
+{
+    struct init in = { .sheet = -1 };
+
+    int rc = run(&in, argc, argv);
+    secret_drop(&in.passphrase);
+    secret_drop(&in.key);
+    if (in.sheet >= 0)
+        close(in.sheet);
+    free(in.sources.passfile);
+    free(in.sources.extpass);
+    free(in.keyfile);
+    free(in.state);
+    free(in.sheet_path);
+    return rc;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What the files of the command line share.
+ *
+ * A command gets its own name in argv[0], returns an exit code of error.h, and
+ * has said why before it returns another one than 0.
+ */
+#ifndef ECLUSE_CLI_INTERNAL_H
+#define ECLUSE_CLI_INTERNAL_H
+
+#include <ecluse/daemon.h>
+#include <ecluse/error.h>
+#include <errno.h>
+#include <getopt.h>
+#include <libintl.h>
+#include <time.h>
+
+#define _(text) gettext(text)
+#define N_(text) text
+
+/* --- message.c ----------------------------------------------------------------- */
+
+/* Finds out the user's language; before anything is said. */
+void message_start(void);
+/* "ecluse: SUBJECT: SENTENCE"; returns the exit code of the error. */
+int complain(int error, const char *subject);
+/* The sentence of an error, in the language of all other messages. */
+const char *error_sentence(int error);
+/* "ecluse: …" and where to find help; returns EXIT_USAGE. */
+int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "3,4 Mio" and "2026-11-24 à 19 h 03" in French; static buffers of `text`. */
+#define WORDS_MAX 64
+const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);
+const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);
+
+/* --- options.c -------------------------------------------------------------------- */
+
+/* Where a secret comes from. At most one of the first three. */
+struct sources { char *passfile, *extpass, *keyfile; };
+
+struct mount_options {
+    struct mount_config config;  /* what options decide of it */
+    struct sources sources;
+    char *state, *fsname;
+    bool nofail;
+};
+/* Parses "a,b=c" as mount(8) writes it; `\,` is a comma inside a value. Unknown words
+ * are forgiven when `sloppy`. EXIT_DONE, or EXIT_USAGE after saying why. */
+int mount_options_parse(struct mount_options *o, const char *text, bool sloppy);
+void mount_options_free(struct mount_options *o);
+/* Replaces an option's string; EXIT_DONE or EXIT_SYSTEM. */
+int option_set(char **where, const char *value);
+
+/* Options that commands share, for getopt_long. */
+enum {
+    OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
+    OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON,
+};
+/* What getopt found wrong ('?' or ':'). */
+int option_error(int argc, char **argv, int found);
+
+/* --- path.c ---------------------------------------------------------------------------- */
+
+/* Absolute and real as far as it exists, the rest as it is. -errno. */
+int path_real(const char *path, char out[PATH_MAX]);
+/* True when `path`, which may not exist yet, lies in `outer`, or is it. */
+bool path_within(const char *path, const char *outer);
+
+/* --- secret.c, terminal.c, external.c ------------------------------------------------------ */
+
+#define PASSPHRASE_MAX 1024u
+#define KEYFILE_MAX 8192u
+
+/* A secret in guarded memory that the caller frees with secret_free. `blamed`
+ * (PATH_MAX bytes) receives what an error is about. `vault` may be NULL. */
+struct secret { enum slot_kind kind; uint8_t *bytes; size_t len; };
+int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
+               struct secret *out, char *blamed);
+/* The content of a key file; the recovery key found in a file or typed in. */
+int secret_keyfile(const char *path, struct secret *out, char *blamed);
+int secret_recovery(const char *path, struct secret *out, char *blamed);
+void secret_drop(struct secret *s);
+/* EXIT_USAGE, after saying so, when more than one source is given. */
+int sources_check(const struct sources *s, const char *command);
+
+bool terminal_here(void);
+/* Asks on the controlling terminal. Bytes read, or E_NO_TERMINAL, -EINTR… */
+ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size);
+int terminal_show(const char *text);
+/* Runs a command line without a shell, its output into out. Bytes or an error. */
+ssize_t external_run(const char *command, uint8_t *out, size_t size);
+
+/* --- sheet.c: the recovery sheet --------------------------------------------------------------- */
+
+/* Text in guarded memory, or NULL. */
+char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store);
+
+/* --- vault.c: a store's header and this device's state, for commands ------------------------------ */
+
+struct vault_ref { struct id128 vault; struct state state; bool open; uint8_t *header; size_t header_len; };
+int vault_open(struct vault_ref *v, const char *store, const char *state_dir, char *blamed);
+/* Unlocks and checks the store's header against the keyring. */
+int vault_unlock(struct vault_ref *v, const struct secret *s);
+void vault_close(struct vault_ref *v);
+
+/* --- commands ------------------------------------------------------------------------------------------ */
+
+int command_init(int argc, char **argv);
+int command_mount(int argc, char **argv);
+int command_mount_helper(int argc, char **argv);  /* as mount(8) calls it */
+int command_umount(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_flush(int argc, char **argv);
+int command_passwd(int argc, char **argv);
+int command_version(int argc, char **argv);
+int command_help(int argc, char **argv);
+/* Prints how a command is used; EXIT_DONE. */
+int help_for(const char *command);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse: which command?
+ *
+ * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8);
+ * with two plain arguments and no command, it mounts the one on the other.
+ */
+#include "internal.h"
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
+    { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
+    { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
+    { "passwd", command_passwd },   { "version", command_version }, { "help", command_help },
+};
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t k = 0; k < ARRAY_SIZE(commands); k++)
+        if (strcmp(name, commands[k].name) == 0)
+            return &commands[k];
+    return NULL;
+}
+
+static bool is_helper(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    const char *name = slash ? slash + 1 : program;
+
+    return strcmp(name, "mount.ecluse") == 0 || strcmp(name, "mount.fuse.ecluse") == 0;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int k = 1; k < argc && strcmp(argv[k], "--"); k++)
+        if (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    static char help[] = "help", version[] = "version", mount[] = "mount";
+    const char *word = argc > 1 ? argv[1] : help;
+
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+        argv[1] = version;
+    else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        argv[1] = help;
+    const struct command *c = argc > 1 ? find_command(argv[1]) : find_command(help);
+    if (c && c->run != command_help && wants_help(argc - 1, argv + 1))
+        return help_for(c->run == command_umount ? "umount" : c->name);
+    if (c)
+        return argc > 1 ? c->run(argc - 1, argv + 1) : (command_help(1, argv), EXIT_USAGE);
+    if (argc < 3)
+        return usage_error("", _("there is no command “%s”"), argv[1]);
+    argv[0] = mount;
+    return command_mount(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit none = { 0, 0 };
+
+    message_start();
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    signal(SIGPIPE, SIG_IGN);
+    opterr = 0;
+    int rc = crypto_start();
+    if (rc)
+        return complain(rc, NULL);
+    rc = argc > 0 && is_helper(argv[0]) ? command_mount_helper(argc, argv) : dispatch(argc, argv);
+    if (fflush(stdout) && !rc)
+        rc = complain(-errno, NULL);
+    return rc;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Words for people, in one language at a time.
+ *
+ * The language is that of the environment (LC_ALL, LC_MESSAGES, LANG), also
+ * on servers where the French locale was never generated: then C.UTF-8 is
+ * taken and gettext is told to look for French all the same.  Whether French
+ * was found is asked of the catalogue itself, so that sentences of the error
+ * table and sentences of the catalogue never mix.
+ *
+ * Catalogues are looked for beside the program (an installed tree that was
+ * moved, a build folder), then under the prefix it was built for.
+ */
+#include "internal.h"
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool french;
+
+static const char *wished_locale(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
+
+    for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+        const char *value = getenv(names[k]);
+        if (value && *value)
+            return value;
+    }
+    return "C";
+}
+
+static bool has_catalogue(const char *dir)
+{
+    char path[PATH_MAX + 32];
+
+    snprintf(path, sizeof path, "%s/fr/LC_MESSAGES/ecluse.mo", dir);
+    return access(path, R_OK) == 0;
+}
+
+/* Builds with SAN or FAULTS lie one or two folders deeper. */
+static void find_catalogue(void)
+{
+    static const char *const beside[] = { "../share/locale", "locale", "../locale", "../../locale" };
+    static char dir[PATH_MAX];
+    char program[PATH_MAX / 2];
+
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    char *slash = len > 0 ? memrchr(program, '/', (size_t)len) : NULL;
+    for (size_t k = 0; slash && k < ARRAY_SIZE(beside); k++) {
+        snprintf(dir, sizeof dir, "%.*s/%s", (int)(slash - program), program, beside[k]);
+        if (has_catalogue(dir)) {
+            bindtextdomain("ecluse", dir);
+            return;
+        }
+    }
+    bindtextdomain("ecluse", ECLUSE_PREFIX "/share/locale");
+}
+
+void message_start(void)
+{
+    const char *wish = wished_locale();
+    bool wants_french = strncmp(wish, "fr", 2) == 0;
+
+    const char *got = setlocale(LC_ALL, "");
+    if (wants_french && (!got || strncmp(setlocale(LC_MESSAGES, NULL), "fr", 2))) {
+        setlocale(LC_ALL, "C.UTF-8");
+        setenv("LANGUAGE", "fr", 1);
+    }
+    find_catalogue();
+    textdomain("ecluse");
+    /* TRANSLATORS: the code of your language: fr, en… */
+    french = strcmp(_("en"), "fr") == 0 || (wants_french && !getenv("LANGUAGE"));
+}
+
+/* --- errors ------------------------------------------------------------------------ */
+
+static const char *domain_sentence(int error)
+{
+    switch (error) {
+#define X(code, value, err, exit, en, fr) \
+    case value: return french ? fr : en;
+    ERROR_TABLE(X)
+#undef X
+    default: return NULL;
+    }
+}
+
+/* The frequent ones by ourselves: the C library's own catalogue is seldom
+ * installed. */
+static const char *system_sentence(int number)
+{
+    switch (number) {
+    case ENOENT: return _("no such file or directory");
+    case EACCES: return _("access denied");
+    case EPERM: return _("not permitted");
+    case EEXIST: return _("it already exists");
+    case ENOTDIR: return _("it is not a directory");
+    case EISDIR: return _("it is a directory");
+    case ENOTEMPTY: return _("it is not empty");
+    case ENOSPC: return _("no space left on the disk");
+    case EDQUOT: return _("the disk quota is used up");
+    case EROFS: return _("the filesystem is read-only");
+    case EIO: return _("input or output error");
+    case ENOMEM: return _("not enough memory");
+    case EMFILE: case ENFILE: return _("too many open files");
+    case ENAMETOOLONG: return _("the name is too long");
+    case EFBIG: return _("the file is too large");
+    case ELOOP: return _("too many symbolic links");
+    case EBUSY: return _("it is in use");
+    case EAGAIN: return _("busy for the moment; try again");
+    case EINTR: return _("interrupted");
+    case EINVAL: return _("invalid value");
+    default: return strerror(number);
+    }
+}
+
+const char *error_sentence(int error)
+{
+    const char *sentence = domain_sentence(error);
+    return sentence ? sentence : system_sentence(-error);
+}
+
+int complain(int error, const char *subject)
+{
+    if (!error)
+        return EXIT_DONE;
+    if (subject && *subject)
+        fprintf(stderr, _("ecluse: %s: %s\n"), subject, error_sentence(error));
+    else
+        fprintf(stderr, _("ecluse: %s\n"), error_sentence(error));
+    return error_exit(error);
+}
+
+int usage_error(const char *command, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, _("ecluse: %s\n"), text);
+    fprintf(stderr, _("See “ecluse help %s”.\n"), command);
+    return EXIT_USAGE;
+}
+
+/* --- figures --------------------------------------------------------------------------- */
+
+const char *words_for_size(uint64_t bytes, char text[WORDS_MAX])
+{
+    static const char *const units[] = { N_("B"), N_("KiB"), N_("MiB"), N_("GiB"), N_("TiB"), N_("PiB") };
+    unsigned unit = 0, tenths = 0;
+
+    while (bytes >= 1024 && unit + 1 < ARRAY_SIZE(units)) {
+        tenths = (unsigned)(bytes % 1024 * 10 / 1024);
+        bytes /= 1024;
+        unit++;
+    }
+    if (unit == 0 || bytes >= 100)
+        /* TRANSLATORS: a size: number and unit */
+        snprintf(text, WORDS_MAX, _("%llu %s"), (unsigned long long)bytes, _(units[unit]));
+    else
+        /* TRANSLATORS: a size with one decimal: 3.4 MiB */
+        snprintf(text, WORDS_MAX, _("%llu.%u %s"), (unsigned long long)bytes, tenths, _(units[unit]));
+    return text;
+}
+
+const char *words_for_time(int64_t seconds, char text[WORDS_MAX])
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+
+    if (seconds <= 0 || !localtime_r(&t, &tm))
+        snprintf(text, WORDS_MAX, "%s", _("never"));
+    else
+        /* TRANSLATORS: date and time, for strftime */
+        strftime(text, WORDS_MAX, _("%Y-%m-%d at %H:%M"), &tm);
+    return text;
+}

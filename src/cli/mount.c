@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse mount, and the same program as mount.ecluse, the helper of mount(8).
+ *
+ * The daemon is a child that keeps the terminal until the mount is ready: it
+ * asks for the passphrase, complains by itself, and leaves with its exit code.
+ * A byte through a pipe says that it is ready; without it, its exit code is
+ * ours.  If we are ended meanwhile, so is the child.  Nothing that starts
+ * threads or opens the index happens before the fork.
+ *
+ * The helper returns the exit codes of ecluse(1), not the bit mask of mount(8).
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct mounting {
+    struct mount_options options;
+    const char *spec, *place;            /* as the user typed them */
+    char store[PATH_MAX], mountpoint[PATH_MAX], state[PATH_MAX], blamed[PATH_MAX];
+    int ready;                           /* the pipe; -1 once used */
+};
+
+/* --- what the daemon asks of us -------------------------------------------------------- */
+
+static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len)
+{
+    struct mounting *m = ctx;
+    struct secret s;
+    char prompt[PATH_MAX + 64];
+
+    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), m->spec);
+    int rc = secret_get(&m->options.sources, vault, prompt, false, &s, m->blamed);
+    if (rc)
+        return rc;
+    *kind = s.kind;
+    *secret = s.bytes;
+    *len = s.len;
+    return 0;
+}
+
+static void tell_ready(void *ctx)
+{
+    struct mounting *m = ctx;
+
+    if (m->ready < 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, 0);
+    if (write(m->ready, "r", 1) != 1)
+        return;  /* nobody waits any more: the mount is there all the same */
+    close(m->ready);
+    m->ready = -1;
+}
+
+/* --- parent and child ---------------------------------------------------------------------- */
+
+static int run_daemon(struct mounting *m)
+{
+    int rc = daemon_run(&m->options.config);
+    if (rc == E_STORE_MISSING && m->options.nofail)
+        return EXIT_DONE;
+    return complain(rc, m->blamed);
+}
+
+static int wait_for_child(pid_t child, int pipe_end)
+{
+    char byte;
+    int status;
+    ssize_t n;
+
+    do
+        n = read(pipe_end, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    if (n == 1)
+        return EXIT_DONE;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return complain(-errno, NULL);
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    fprintf(stderr, _("ecluse: the daemon was ended by signal %d\n"), WTERMSIG(status));
+    return EXIT_SYSTEM;
+}
+
+static int in_background(struct mounting *m)
+{
+    int ends[2];
+    pid_t parent = getpid();
+
+    if (pipe2(ends, O_CLOEXEC))
+        return complain(-errno, NULL);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0)
+        return complain(-errno, NULL);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            return EXIT_SYSTEM;
+        close(ends[0]);
+        m->ready = ends[1];
+        return run_daemon(m);
+    }
+    close(ends[1]);
+    signal(SIGINT, SIG_IGN);   /* the child has it too, and restores the terminal */
+    signal(SIGQUIT, SIG_IGN);
+    return wait_for_child(child, ends[0]);
+}
+
+static int resolve(struct mounting *m)
+{
+    struct mount_options *o = &m->options;
+
+    if (!realpath(m->spec, m->store)) {
+        if (errno == ENOENT && o->nofail)
+            return EXIT_DONE;
+        return complain(errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno, m->spec);
+    }
+    int rc = daemon_resolve(m->place, m->mountpoint);
+    if (rc)
+        return complain(rc, m->place);
+    if (o->state) {
+        rc = path_real(o->state, m->state);
+        if (rc)
+            return complain(rc == -ENOENT || rc == -ENOTDIR ? E_STATE_MISSING : rc, o->state);
+        o->config.state_dir = m->state;
+    }
+    return EXIT_DONE;
+}
+
+static int mount_vault(struct mounting *m)
+{
+    struct mount_config *c = &m->options.config;
+
+    int rc = sources_check(&m->options.sources, "mount");
+    if (!rc)
+        rc = resolve(m);
+    if (rc || !*m->mountpoint)
+        return rc;
+    c->store_path = m->store;
+    c->mountpoint = m->mountpoint;
+    c->fsname = m->options.fsname ? m->options.fsname : m->store;
+    c->uid = getuid();
+    c->gid = getgid();
+    c->secret = give_secret;
+    c->ready = tell_ready;
+    c->ctx = m;
+    c->blamed = m->blamed;
+    m->ready = -1;
+    return c->foreground ? run_daemon(m) : in_background(m);
+}
+
+/* --- the two command lines --------------------------------------------------------------------- */
+
+static int parse_mount(struct mounting *m, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "passfile", required_argument, NULL, OPTION_PASSFILE },
+        { "extpass", required_argument, NULL, OPTION_EXTPASS },
+        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
+        { "state", required_argument, NULL, OPTION_STATE },
+        { "options", required_argument, NULL, 'o' },
+        { "foreground", no_argument, NULL, 'f' },
+        { "verbose", no_argument, NULL, 'v' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct mount_options *o = &m->options;
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt_long(argc, argv, ":o:fv", options, NULL)) != -1) {
+        switch (found) {
+        case OPTION_PASSFILE: rc = option_set(&o->sources.passfile, optarg); break;
+        case OPTION_EXTPASS: rc = option_set(&o->sources.extpass, optarg); break;
+        case OPTION_KEYFILE: rc = option_set(&o->sources.keyfile, optarg); break;
+        case OPTION_STATE: rc = option_set(&o->state, optarg); break;
+        case 'o': rc = mount_options_parse(o, optarg, false); break;
+        case 'f': o->config.foreground = true; break;
+        case 'v': o->config.verbose = true; break;
+        default: rc = option_error(argc, argv, found);
+        }
+    }
+    if (!rc && argc - optind != 2)
+        rc = usage_error(argv[0], _("a store and a mountpoint are expected"));
+    return rc;
+}
+
+int command_mount(int argc, char **argv)
+{
+    struct mounting m = { 0 };
+
+    int rc = parse_mount(&m, argc, argv);
+    if (!rc) {
+        m.spec = argv[optind];
+        m.place = argv[optind + 1];
+        rc = mount_vault(&m);
+    }
+    mount_options_free(&m.options);
+    return rc;
+}
+
+/* mount.ecluse SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type] */
+static int parse_helper(struct mounting *m, int argc, char **argv, bool *fake)
+{
+    const char *words[16];
+    size_t count = 0;
+    bool sloppy = false;
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt(argc, argv, ":sfnvN:o:t:")) != -1) {
+        switch (found) {
+        case 's': sloppy = true; break;
+        case 'f': *fake = true; break;
+        case 'v': m->options.config.verbose = true; break;
+        case 'n': case 'N': case 't': break;
+        case 'o':
+            if (count < ARRAY_SIZE(words))
+                words[count++] = optarg;
+            break;
+        default: rc = option_error(argc, argv, found);
+        }
+    }
+    for (size_t k = 0; !rc && k < count; k++)
+        rc = mount_options_parse(&m->options, words[k], sloppy);
+    if (!rc && argc - optind != 2)
+        rc = usage_error("mount", _("a store and a mountpoint are expected"));
+    return rc;
+}
+
+int command_mount_helper(int argc, char **argv)
+{
+    struct mounting m = { 0 };
+    bool fake = false;
+
+    int rc = parse_helper(&m, argc, argv, &fake);
+    if (!rc && !fake) {
+        m.spec = argv[optind];
+        m.place = argv[optind + 1];
+        rc = mount_vault(&m);
+    }
+    mount_options_free(&m.options);
+    return rc;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse passwd: another way into the same vault.
+ *
+ * Only the keyring on this device changes, by one rename; the store knows of
+ * no passphrase.  The vault must not be mounted here.  A passphrase replaces
+ * the one before; a key file is added to what is there.
+ */
+#include "internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KDF_MILLISECONDS 1000
+
+struct passwd {
+    struct sources old;
+    struct sources new;
+    char *recovery_file, *add_keyfile, *state;
+    bool recovery;
+    char state_dir[PATH_MAX], store[PATH_MAX], blamed[PATH_MAX];
+};
+
+static bool is_stdin(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+static int check(const struct passwd *p, const char *command)
+{
+    int ways = !!p->old.passfile + !!p->old.extpass + !!p->old.keyfile + !!p->recovery_file + p->recovery;
+
+    if (ways > 1)
+        return usage_error(command, _("only one way to open the vault can be given"));
+    if (is_stdin(p->old.passfile) + is_stdin(p->old.keyfile) + is_stdin(p->recovery_file) +
+            is_stdin(p->new.passfile) + is_stdin(p->add_keyfile) > 1)
+        return usage_error(command, _("standard input can give only one secret"));
+    return EXIT_DONE;
+}
+
+static int parse(struct passwd *p, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "passfile", required_argument, NULL, OPTION_PASSFILE },
+        { "extpass", required_argument, NULL, OPTION_EXTPASS },
+        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
+        { "recovery", no_argument, NULL, OPTION_RECOVERY },
+        { "recovery-file", required_argument, NULL, OPTION_RECOVERY_FILE },
+        { "new-passfile", required_argument, NULL, OPTION_NEW_PASSFILE },
+        { "add-keyfile", required_argument, NULL, OPTION_ADD_KEYFILE },
+        { "state", required_argument, NULL, OPTION_STATE },
+        { NULL, 0, NULL, 0 },
+    };
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (found) {
+        case OPTION_PASSFILE: rc = option_set(&p->old.passfile, optarg); break;
+        case OPTION_EXTPASS: rc = option_set(&p->old.extpass, optarg); break;
+        case OPTION_KEYFILE: rc = option_set(&p->old.keyfile, optarg); break;
+        case OPTION_RECOVERY: p->recovery = true; break;
+        case OPTION_RECOVERY_FILE: rc = option_set(&p->recovery_file, optarg); break;
+        case OPTION_NEW_PASSFILE: rc = option_set(&p->new.passfile, optarg); break;
+        case OPTION_ADD_KEYFILE: rc = option_set(&p->add_keyfile, optarg); break;
+        case OPTION_STATE: rc = option_set(&p->state, optarg); break;
+        default: rc = option_error(argc, argv, found);
+        }
+    }
+    if (!rc && argc - optind != 1)
+        rc = usage_error(argv[0], _("one store is expected"));
+    return rc ? rc : check(p, argv[0]);
+}
+
+static int unlock(struct passwd *p, struct vault_ref *v)
+{
+    struct secret s;
+    int rc;
+
+    if (p->recovery || p->recovery_file)
+        rc = secret_recovery(p->recovery_file, &s, p->blamed);
+    else
+        rc = secret_get(&p->old, &v->vault, _("Present passphrase: "), false, &s, p->blamed);
+    if (rc)
+        return rc;
+    rc = vault_unlock(v, &s);
+    secret_drop(&s);
+    if (rc)
+        snprintf(p->blamed, sizeof p->blamed, "%s", rc == E_KEYRING ? v->state.path : p->store);
+    return rc;
+}
+
+static int set_slot(struct passwd *p, struct vault_ref *v, bool keyfile)
+{
+    struct secret s;
+
+    int rc = keyfile ? secret_keyfile(p->add_keyfile, &s, p->blamed)
+                     : secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
+    if (rc)
+        return rc;
+    rc = keyring_set_slot(v->state.keys, s.kind, s.bytes, s.len, kdf_calibrate(KDF_MILLISECONDS), !keyfile);
+    secret_drop(&s);
+    return rc;
+}
+
+static int change(struct passwd *p, struct vault_ref *v)
+{
+    int rc = unlock(p, v);
+    if (!rc && p->add_keyfile)
+        rc = set_slot(p, v, true);
+    if (!rc && (p->new.passfile || !p->add_keyfile))
+        rc = set_slot(p, v, false);
+    if (rc)
+        return rc;
+    rc = keyring_save(v->state.keys, v->state.dir, "keyring");
+    if (rc)
+        snprintf(p->blamed, sizeof p->blamed, "%s", v->state.path);
+    return rc;
+}
+
+static int run(struct passwd *p, int argc, char **argv)
+{
+    struct vault_ref v;
+
+    int rc = parse(p, argc, argv);
+    if (rc)
+        return rc;
+    const char *store = argv[optind];
+    if (!realpath(store, p->store))
+        return complain(errno == ENOENT ? E_STORE_MISSING : -errno, store);
+    if (p->state) {
+        rc = path_real(p->state, p->state_dir);
+        if (rc)
+            return complain(rc, p->state);
+    }
+    rc = vault_open(&v, p->store, p->state ? p->state_dir : NULL, p->blamed);
+    if (!rc)
+        rc = change(p, &v);
+    vault_close(&v);
+    if (rc)
+        return complain(rc, p->blamed);
+    if (p->add_keyfile)
+        printf(_("The key file opens the vault from now on.\n"));
+    if (p->new.passfile || !p->add_keyfile)
+        printf(_("The passphrase has been changed on this device.\n"));
+    return EXIT_DONE;
+}
+
+int command_passwd(int argc, char **argv)
+{
+    struct passwd p = { 0 };
+
+    int rc = run(&p, argc, argv);
+    free(p.old.passfile);
+    free(p.old.extpass);
+    free(p.old.keyfile);
+    free(p.new.passfile);
+    free(p.recovery_file);
+    free(p.add_keyfile);
+    free(p.state);
+    return rc;
+}

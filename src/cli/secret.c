@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Where secrets come from: a file, standard input, a program, the service
+ * manager's credentials, the terminal.  Never the command line, never the
+ * environment (which holds at most the name of the credentials' directory).
+ *
+ * A file that group or others may read is refused, and so is one that belongs
+ * to another user.  One newline at the end of a passphrase is not part of it;
+ * a key file is taken byte for byte.  Everything lands in guarded memory.
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int sources_check(const struct sources *s, const char *command)
+{
+    if (!!s->passfile + !!s->extpass + !!s->keyfile > 1)
+        return usage_error(command, _("only one of passfile, extpass and keyfile can be given"));
+    return EXIT_DONE;
+}
+
+void secret_drop(struct secret *s)
+{
+    secret_free(s->bytes);
+    *s = (struct secret){ 0 };
+}
+
+static int blamed_path(char *blamed, const char *path, int error)
+{
+    if (error)
+        snprintf(blamed, PATH_MAX, "%s", path);
+    return error;
+}
+
+/* --- files -------------------------------------------------------------------------- */
+
+static int open_private(const char *path)
+{
+    struct stat st;
+
+    if (strcmp(path, "-") == 0)
+        return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    int rc = fstat(fd, &st) ? -errno : 0;
+    if (!rc && S_ISDIR(st.st_mode))
+        rc = -EISDIR;
+    if (!rc && ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0)))
+        rc = E_SECRET_EXPOSED;
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+/* The whole file, at most `limit` bytes; -EFBIG beyond. */
+static int read_private(const char *path, size_t limit, struct secret *out)
+{
+    int rc = 0;
+
+    int fd = open_private(path);
+    if (fd < 0)
+        return fd;
+    out->bytes = secret_alloc(limit + 1);
+    if (!out->bytes)
+        rc = -ENOMEM;
+    while (!rc) {
+        ssize_t n = read(fd, out->bytes + out->len, limit + 1 - out->len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            rc = n < 0 ? -errno : 0;
+            break;
+        }
+        out->len += (size_t)n;
+        if (out->len > limit)
+            rc = -EFBIG;
+    }
+    close(fd);
+    if (rc)
+        secret_drop(out);
+    return rc;
+}
+
+/* A passphrase without the newline at its end; an empty one is none. */
+static int trim(struct secret *s)
+{
+    if (s->len && s->bytes[s->len - 1] == '\n')
+        s->len--;
+    if (s->len && s->bytes[s->len - 1] == '\r')
+        s->len--;
+    if (s->len)
+        return 0;
+    secret_drop(s);
+    return E_NO_SECRET;
+}
+
+static int from_passfile(const char *path, struct secret *out)
+{
+    out->kind = SLOT_PASSPHRASE;
+    int rc = read_private(path, PASSPHRASE_MAX, out);
+    return rc ? rc : trim(out);
+}
+
+int secret_keyfile(const char *path, struct secret *out, char *blamed)
+{
+    *out = (struct secret){ .kind = SLOT_KEYFILE };
+    int rc = read_private(path, KEYFILE_MAX, out);
+    if (!rc && !out->len) {
+        secret_drop(out);
+        rc = E_NO_SECRET;
+    }
+    return blamed_path(blamed, path, rc);
+}
+
+/* --- programs, credentials, terminal ---------------------------------------------------- */
+
+static int from_program(const char *command, struct secret *out)
+{
+    *out = (struct secret){ .kind = SLOT_PASSPHRASE, .bytes = secret_alloc(PASSPHRASE_MAX + 2) };
+    if (!out->bytes)
+        return -ENOMEM;
+    ssize_t len = external_run(command, out->bytes, PASSPHRASE_MAX + 2);
+    if (len < 0) {
+        secret_drop(out);
+        return (int)len;
+    }
+    out->len = (size_t)len;
+    return trim(out);
+}
+
+/* ecluse.<vault id>, then ecluse.passphrase. -ENOENT when there is none. */
+static int from_credentials(const struct id128 *vault, struct secret *out, char *blamed)
+{
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    char path[PATH_MAX], name[ID_TEXT] = "";
+    int rc = -ENOENT;
+
+    if (!dir || *dir != '/')
+        return -ENOENT;
+    if (vault) {
+        id_format(vault, name);
+        snprintf(path, sizeof path, "%s/ecluse.%s", dir, name);
+        rc = from_passfile(path, out);
+    }
+    if (rc == -ENOENT) {
+        snprintf(path, sizeof path, "%s/ecluse.passphrase", dir);
+        rc = from_passfile(path, out);
+    }
+    return rc == -ENOENT ? rc : blamed_path(blamed, path, rc);
+}
+
+static int ask(const char *prompt, struct secret *out)
+{
+    *out = (struct secret){ .kind = SLOT_PASSPHRASE, .bytes = secret_alloc(PASSPHRASE_MAX + 1) };
+    if (!out->bytes)
+        return -ENOMEM;
+    ssize_t len = terminal_ask(prompt, false, out->bytes, PASSPHRASE_MAX + 1);
+    if (len > 0) {
+        out->len = (size_t)len;
+        return 0;
+    }
+    secret_drop(out);
+    return len < 0 ? (int)len : E_NO_SECRET;
+}
+
+/* Twice, until both are the same. */
+static int ask_confirmed(const char *prompt, struct secret *out)
+{
+    struct secret again = { 0 };
+
+    for (;;) {
+        int rc = ask(prompt, out);
+        if (rc)
+            return rc;
+        rc = ask(_("The same once more: "), &again);
+        bool same = !rc && again.len == out->len && crypto_equal(again.bytes, out->bytes, out->len);
+        secret_drop(&again);
+        if (same)
+            return 0;
+        secret_drop(out);
+        if (rc && rc != E_NO_SECRET)
+            return rc;
+        terminal_show(_("The two are not the same.\n"));
+    }
+}
+
+int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
+               struct secret *out, char *blamed)
+{
+    *out = (struct secret){ 0 };
+    if (s->passfile)
+        return blamed_path(blamed, s->passfile, from_passfile(s->passfile, out));
+    if (s->keyfile)
+        return secret_keyfile(s->keyfile, out, blamed);
+    if (s->extpass)
+        return blamed_path(blamed, s->extpass, from_program(s->extpass, out));
+    if (confirm)  /* a new one: credentials hold the present one */
+        return ask_confirmed(prompt, out);
+    int rc = from_credentials(vault, out, blamed);
+    return rc == -ENOENT ? ask(prompt, out) : rc;
+}
+
+/* --- the recovery key --------------------------------------------------------------------- */
+
+static int parse_recovery(const struct secret *text, struct secret *out, char *blamed)
+{
+    int bad_group = 0;
+
+    *out = (struct secret){ .kind = SLOT_RECOVERY, .bytes = secret_alloc(KEY_SIZE), .len = KEY_SIZE };
+    if (!out->bytes)
+        return -ENOMEM;
+    int rc = recovery_parse((const char *)text->bytes, text->len, out->bytes, &bad_group);
+    if (rc && bad_group)
+        /* TRANSLATORS: of the recovery key */
+        snprintf(blamed, PATH_MAX, _("group %d"), bad_group);
+    if (rc)
+        secret_drop(out);
+    return rc;
+}
+
+/* Typed in with echo: 65 symbols blindly would only be mistyped. */
+static int type_recovery(struct secret *text)
+{
+    *text = (struct secret){ .bytes = secret_alloc(PASSPHRASE_MAX + 1) };
+    if (!text->bytes)
+        return -ENOMEM;
+    ssize_t len = terminal_ask(_("Recovery key: "), true, text->bytes, PASSPHRASE_MAX + 1);
+    if (len < 0) {
+        secret_drop(text);
+        return (int)len;
+    }
+    text->len = (size_t)len;
+    return 0;
+}
+
+int secret_recovery(const char *path, struct secret *out, char *blamed)
+{
+    struct secret text = { 0 };
+
+    *out = (struct secret){ 0 };
+    int rc = path ? blamed_path(blamed, path, read_private(path, KEYFILE_MAX, &text)) : type_recovery(&text);
+    if (!rc)
+        rc = parse_recovery(&text, out, blamed);
+    secret_drop(&text);
+    return rc;
+}

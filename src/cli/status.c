@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse status: what is mounted, what has not left yet, what is wrong.
+ *
+ * --json passes the daemon's own object on, or a list of them without a
+ * mountpoint.  Without a mountpoint, "nothing is mounted" is an answer (exit
+ * code 0); with one, it is the error E_NOT_MOUNTED.
+ */
+#include "internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+struct status { bool json; char *state; };
+
+static int parse(struct status *s, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "json", no_argument, NULL, OPTION_JSON },
+        { "state", required_argument, NULL, OPTION_STATE },
+        { NULL, 0, NULL, 0 },
+    };
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (found) {
+        case OPTION_JSON: s->json = true; break;
+        case OPTION_STATE: rc = option_set(&s->state, optarg); break;
+        default: rc = option_error(argc, argv, found);
+        }
+    }
+    if (!rc && argc - optind > 1)
+        rc = usage_error(argv[0], _("one mountpoint is expected"));
+    return rc;
+}
+
+/* --- words ------------------------------------------------------------------------- */
+
+static uint64_t number(const char *json, const char *key)
+{
+    int64_t v = 0;
+
+    daemon_json_number(json, key, &v);
+    return v < 0 ? 0 : (uint64_t)v;
+}
+
+static const char *text(const char *json, const char *key, char out[PATH_MAX])
+{
+    if (!daemon_json_text(json, key, out, PATH_MAX))
+        *out = '\0';
+    return out;
+}
+
+/* One line: a label, padded by characters and not by bytes, and a value. */
+static void line(const char *label, const char *value)
+{
+    int width = 0;
+
+    for (const char *c = label; *c; c++)
+        width += ((unsigned char)*c & 0xc0) != 0x80;
+    printf("  %s%*s%s\n", label, width < 24 ? 24 - width : 1, "", value);
+}
+
+static void say_unpublished(const char *json)
+{
+    char size[WORDS_MAX], sentence[256];
+    uint64_t changes = number(json, "unpublished");
+
+    words_for_size(number(json, "staged_bytes"), size);
+    snprintf(sentence, sizeof sentence, ngettext("%llu change, %s of content", "%llu changes, %s of content", changes),
+             (unsigned long long)changes, size);
+    line(_("Not published yet"), changes || number(json, "staged_bytes") ? sentence : _("nothing"));
+}
+
+static void say_store(const char *json)
+{
+    char size[WORDS_MAX], sentence[256];
+    uint64_t objects = number(json, "objects");
+
+    words_for_size(number(json, "object_bytes"), size);
+    snprintf(sentence, sizeof sentence, ngettext("%llu object, %s", "%llu objects, %s", objects),
+             (unsigned long long)objects, size);
+    line(_("In the store"), sentence);
+}
+
+static void warn(const char *json, const char *key, const char *one, const char *many)
+{
+    uint64_t n = number(json, key);
+
+    if (!n)
+        return;
+    printf("  ! ");
+    printf(ngettext(one, many, n), (unsigned long long)n);
+    printf("\n");
+}
+
+static void say_warnings(const char *json)
+{
+    char name[PATH_MAX];
+    int64_t code = 0;
+
+    warn(json, "missing", N_("%llu object has not arrived in the store, or was taken away"),
+         N_("%llu objects have not arrived in the store, or were taken away"));
+    warn(json, "foreign", N_("%llu file in the store is not ours; it is ignored"),
+         N_("%llu files in the store are not ours; they are ignored"));
+    warn(json, "refused", N_("%llu object was refused: altered, or not where it belongs"),
+         N_("%llu objects were refused: altered, or not where they belong"));
+    if (daemon_json_number(json, "publish_code", &code) && code)
+        printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
+    if (*text(json, "latched", name))
+        printf(_("  ! read-only since a disk error; mount it again\n"));
+    if (number(json, "cloned"))
+        printf(_("  ! the local state is a copy: it may only be read\n"));
+}
+
+static void say_mode(const char *json)
+{
+    line(_("Writing"), number(json, "read_only") ? _("read-only") : _("allowed"));
+}
+
+static void say(const char *json)
+{
+    char value[PATH_MAX], words[WORDS_MAX];
+
+    printf("%s\n", text(json, "mountpoint", value));
+    line(_("Store"), text(json, "store", value));
+    if (!number(json, "mounted")) {
+        line(_("State"), _("unmounted; the last changes are being published"));
+        return;
+    }
+    line(_("Mounted since"), words_for_time((int64_t)number(json, "since"), words));
+    say_mode(json);
+    line(_("Not yet on disk"), words_for_size(number(json, "dirty_bytes"), words));
+    say_unpublished(json);
+    line(_("Last publication"), words_for_time((int64_t)number(json, "published_at"), words));
+    say_store(json);
+    say_warnings(json);
+}
+
+/* --- asking -------------------------------------------------------------------------------- */
+
+static int one(const struct status *s, const char *path)
+{
+    struct daemon_ref d;
+    char *json = NULL;
+
+    int rc = daemon_find(path, &d);
+    if (!rc)
+        rc = daemon_status(&d, &json);
+    if (rc)
+        return complain(rc, path);
+    if (s->json)
+        fputs(json, stdout);
+    else
+        say(json);
+    free(json);
+    return EXIT_DONE;
+}
+
+static int each(const struct status *s, const struct daemon_ref *all, int count)
+{
+    char real[PATH_MAX] = "/";
+    int shown = 0, first = EXIT_DONE;
+
+    if (s->state && path_real(s->state, real))
+        return complain(-ENOENT, s->state);
+    for (int k = 0; k < count; k++) {
+        char *json;
+        if (!path_within(all[k].state, real))
+            continue;
+        int rc = daemon_status(&all[k], &json);
+        if (rc == E_NOT_MOUNTED)
+            continue;
+        if (rc) {
+            first = first ? first : complain(rc, all[k].mountpoint);
+            continue;
+        }
+        if (s->json)
+            printf("%s%.*s", shown ? ",\n" : "", (int)strcspn(json, "\n"), json);
+        else
+            say(json);
+        shown++;
+        free(json);
+    }
+    if (!shown && !first && !s->json)
+        printf(_("No vault is mounted.\n"));
+    return first;
+}
+
+int command_status(int argc, char **argv)
+{
+    struct status s = { 0 };
+    struct daemon_ref *all = NULL;
+
+    int rc = parse(&s, argc, argv);
+    if (!rc && optind < argc)
+        rc = one(&s, argv[optind]);
+    else if (!rc) {
+        int count = daemon_list(&all);
+        if (count < 0)
+            rc = complain(count, NULL);
+        else {
+            if (s.json)
+                printf("[");
+            rc = each(&s, all, count);
+            if (s.json)
+                printf("]\n");
+        }
+        free(all);
+    }
+    free(s.state);
+    return rc;
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Speaking to running daemons.
+ *
+ * Daemons are found by asking every socket in the runtime directories who it
+ * serves; a socket that nobody listens to is removed.  What a daemon of
+ * another user says (root sees them) counts only when the kernel confirms that
+ * this user has a vault mounted there.
+ *
+ * `umount` waits three times: for the answer that follows the publication, for
+ * the end of the process by its pidfd (opened before asking, so that it can
+ * never be somebody else's), and thereby for the release of the state's lock.
+ */
+#include "internal.h"
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define PING_MS 3000
+#define STATUS_MS 60000
+#define NO_LIMIT (-1)
+
+/* --- one request ------------------------------------------------------------------ */
+
+/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead). */
+static int connect_to(const char *path, struct ucred *peer)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    socklen_t len = sizeof *peer;
+
+    if (strlen(path) >= sizeof to.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(to.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len)) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+/* Text up to the end of the connection, NUL-terminated; malloc'd. */
+static int read_answer(int fd, int limit_ms, char **out)
+{
+    struct buf b = { 0 };
+    char piece[4096];
+    ssize_t got = 1;
+    int rc = 0;
+
+    while (!rc && got > 0) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int ready = poll(&p, 1, limit_ms);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        got = ready > 0 ? recv(fd, piece, sizeof piece, 0) : -1;
+        if (got > 0)
+            buf_append(&b, piece, (size_t)got);
+        if (got < 0 || b.len > ANSWER_MAX)
+            rc = E_CONTROL;
+    }
+    buf_byte(&b, 0);
+    if (!rc && (b.len < 3 || b.failed))
+        rc = b.failed ? -ENOMEM : E_CONTROL;
+    if (rc) {
+        buf_free(&b);
+        return rc;
+    }
+    *out = (char *)b.data;
+    return 0;
+}
+
+static int ask(int fd, const char *request, int limit_ms, char **answer)
+{
+    size_t len = strlen(request);
+
+    if (send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
+        return E_CONTROL;
+    return read_answer(fd, limit_ms, answer);
+}
+
+/* The code in an answer that is only a result. */
+static int result_of(const char *answer)
+{
+    int64_t code;
+
+    if (!daemon_json_number(answer, "code", &code) || code > 0 || code < -10000)
+        return E_CONTROL;
+    return (int)code;
+}
+
+static int ask_at(const char *socket_path, const char *request, int limit_ms, char **answer)
+{
+    struct ucred peer;
+
+    int fd = connect_to(socket_path, &peer);
+    if (fd < 0)
+        return fd == -ECONNREFUSED || fd == -ENOENT ? E_NOT_MOUNTED : fd;
+    int rc = ask(fd, request, limit_ms, answer);
+    close(fd);
+    return rc;
+}
+
+/* --- finding ------------------------------------------------------------------------ */
+
+struct finding { struct daemon_ref *v; int count; uid_t owner; const char *dir; };
+
+static bool parse_identity(const char *answer, struct daemon_ref *out)
+{
+    char vault[ID_TEXT];
+
+    return daemon_json_text(answer, "vault", vault, sizeof vault) && id_parse(vault, &out->vault) == 0 &&
+           daemon_json_text(answer, "mountpoint", out->mountpoint, sizeof out->mountpoint) &&
+           daemon_json_text(answer, "state", out->state, sizeof out->state);
+}
+
+/* Only root listens to others, and believes the kernel. */
+static bool is_credible(const struct daemon_ref *d, uid_t peer, uid_t owner)
+{
+    struct mounted m;
+
+    if (peer != owner)
+        return false;
+    return owner == geteuid() || (mounted_at(d->mountpoint, &m) == 0 && mounted_is_ours(&m) && m.owner == owner);
+}
+
+static int ask_identity(const struct finding *f, struct daemon_ref *out)
+{
+    struct ucred peer;
+    char *answer = NULL;
+
+    int fd = connect_to(out->socket, &peer);
+    if (fd == -ECONNREFUSED)
+        unlink(out->socket);
+    if (fd < 0)
+        return fd;
+    int rc = ask(fd, "ping\n", PING_MS, &answer);
+    close(fd);
+    if (!rc && (!parse_identity(answer, out) || !is_credible(out, peer.uid, f->owner)))
+        rc = E_CONTROL;
+    free(answer);
+    return rc;
+}
+
+static int look_at(struct finding *f, const char *name)
+{
+    struct daemon_ref *more = realloc(f->v, ((size_t)f->count + 1) * sizeof *more);
+    if (!more)
+        return -ENOMEM;
+    f->v = more;
+    struct daemon_ref *d = &f->v[f->count];
+    memset(d, 0, sizeof *d);
+    int n = snprintf(d->socket, SOCKET_PATH_MAX, "%s/%s", f->dir, name);
+    if (n > 0 && (size_t)n < SOCKET_PATH_MAX && ask_identity(f, d) == 0)
+        f->count++;
+    return 0;
+}
+
+static int look_into(void *ctx, const char *dir, uid_t owner)
+{
+    struct finding *f = ctx;
+    DIR *open_dir = opendir(dir);
+    int rc = 0;
+
+    if (!open_dir)
+        return 0;
+    f->dir = dir;
+    f->owner = owner;
+    for (struct dirent *d; !rc && (d = readdir(open_dir));) {
+        size_t len = strlen(d->d_name);
+        if (d->d_name[0] != '.' && len > 5 && strcmp(d->d_name + len - 5, ".sock") == 0)
+            rc = look_at(f, d->d_name);
+    }
+    closedir(open_dir);
+    return rc;
+}
+
+int daemon_list(struct daemon_ref **out)
+{
+    struct finding f = { 0 };
+
+    int rc = runtime_each(look_into, &f);
+    if (rc) {
+        free(f.v);
+        return rc;
+    }
+    *out = f.v;
+    return f.count;
+}
+
+/* Of two at the same place (one is on its way out) the mounted one counts. */
+int daemon_find(const char *path, struct daemon_ref *out)
+{
+    char real[PATH_MAX];
+    struct daemon_ref *all = NULL;
+    char *status;
+    int64_t mounted = 0;
+
+    int rc = daemon_resolve(path, real);
+    if (rc)
+        return rc == E_MOUNTPOINT ? E_NOT_MOUNTED : rc;
+    int count = daemon_list(&all);
+    rc = count < 0 ? count : E_NOT_MOUNTED;
+    for (int k = 0; k < count && !mounted; k++) {
+        if (strcmp(all[k].mountpoint, real))
+            continue;
+        *out = all[k];
+        rc = 0;
+        if (count > 1 && daemon_status(&all[k], &status) == 0) {
+            daemon_json_number(status, "mounted", &mounted);
+            free(status);
+        }
+    }
+    free(all);
+    return rc;
+}
+
+/* --- asking ------------------------------------------------------------------------ */
+
+int daemon_status(const struct daemon_ref *d, char **json)
+{
+    char vault[ID_TEXT];
+
+    int rc = ask_at(d->socket, "status\n", STATUS_MS, json);
+    if (rc || daemon_json_text(*json, "vault", vault, sizeof vault))
+        return rc;
+    rc = result_of(*json);
+    free(*json);
+    return rc ? rc : E_CONTROL;
+}
+
+int daemon_flush(const struct daemon_ref *d)
+{
+    char *answer;
+
+    int rc = ask_at(d->socket, "flush\n", NO_LIMIT, &answer);
+    if (rc)
+        return rc;
+    rc = result_of(answer);
+    free(answer);
+    return rc;
+}
+
+static void wait_for_process(int pidfd)
+{
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+    while (poll(&p, 1, -1) < 0 && errno == EINTR)
+        ;
+}
+
+static int unmount_by(const struct daemon_ref *d)
+{
+    struct ucred peer;
+    char *answer = NULL;
+
+    int fd = connect_to(d->socket, &peer);
+    if (fd < 0)
+        return fd == -ECONNREFUSED || fd == -ENOENT ? E_NOT_MOUNTED : fd;
+    int pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    int rc = ask(fd, "unmount\n", NO_LIMIT, &answer);
+    close(fd);
+    if (!rc)
+        rc = result_of(answer);
+    free(answer);
+    bool refused = rc == E_MOUNT_BUSY || rc == -EPERM || rc == -EAGAIN;
+    if (pidfd >= 0) {
+        if (!refused)
+            wait_for_process(pidfd);
+        close(pidfd);
+    }
+    return rc;
+}
+
+/* Nobody answers for it: its daemon is dead, or its socket was taken away. */
+static int unmount_alone(const char *path)
+{
+    struct mounted m;
+
+    int rc = mounted_at(path, &m);
+    if (rc || !mounted_is_ours(&m))
+        return rc && rc != E_NOT_MOUNTED ? rc : E_NOT_MOUNTED;
+    bool dead = mounted_is_dead(path);
+    rc = mounted_release(path, dead);
+    return rc || dead ? rc : E_CONTROL;  /* unmounted, but nobody says whether it is published */
+}
+
+int daemon_unmount(const char *mountpoint)
+{
+    char real[PATH_MAX];
+    struct daemon_ref d;
+
+    int rc = daemon_resolve(mountpoint, real);
+    if (rc)
+        return rc == E_MOUNTPOINT ? E_NOT_MOUNTED : rc;
+    rc = daemon_find(real, &d);
+    if (!rc)
+        rc = unmount_by(&d);
+    else if (rc == E_NOT_MOUNTED)
+        return unmount_alone(real);
+    if (rc == E_NOT_MOUNTED || rc == E_CONTROL) {
+        /* It died meanwhile: do not leave its corpse. */
+        int cleared = mounted_is_dead(real) ? unmount_alone(real) : 0;
+        return cleared ? cleared : rc == E_NOT_MOUNTED ? 0 : rc;
+    }
+    return rc;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Why a mount ends: a signal, idleness, or `ecluse umount` (control.c).
+ *
+ * One thread takes the signals.  The order matters: the mount is released
+ * first, while the session still serves, because the kernel then writes back
+ * what it holds; only when programs keep it busy are its dirty pages asked for
+ * and the session stopped under them.  A mount that lives on as a private copy
+ * in another mount namespace is given ten seconds.
+ *
+ * Idle means: no handle is open, no program has asked anything for that long,
+ * and the kernel lets go of the mount (nobody's working directory is in it).
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define GRACE_SECONDS 10
+#define IDLE_CHECK_SECONDS 15u
+
+struct lifetime {
+    struct served *served;
+    pthread_t thread;
+    atomic_bool stop;
+};
+
+int served_release(const struct served *s)
+{
+    struct mounted now;
+
+    int rc = mounted_at(s->config->mountpoint, &now);
+    if (rc)
+        return rc;
+    if (now.major != s->mount.major || now.minor != s->mount.minor)
+        return E_NOT_MOUNTED;
+    return mounted_release(s->config->mountpoint, false);
+}
+
+/* Has the kernel write back what it holds for us; we are still serving. */
+static void push_dirty_pages(const struct served *s)
+{
+    struct stat st;
+
+    int fd = open(s->config->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && major(st.st_dev) == s->mount.major && minor(st.st_dev) == s->mount.minor)
+        syncfs(fd);
+    close(fd);
+}
+
+/* The signal that came, 0 after so many seconds. */
+static int wait_signal(time_t seconds)
+{
+    struct timespec limit = { .tv_sec = seconds };
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    int sig = seconds < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &limit);
+    return sig < 0 ? 0 : sig;
+}
+
+/* The session ends by itself once nothing holds the mount. */
+static void wait_for_end(struct lifetime *l)
+{
+    time_t until = time(NULL) + GRACE_SECONDS;
+
+    while (!atomic_load(&l->stop) && time(NULL) < until)
+        wait_signal(1);
+    if (!atomic_load(&l->stop))
+        session_stop(l->served->session);
+}
+
+static void end_serving(struct lifetime *l)
+{
+    int rc = served_release(l->served);
+
+    log_info("ECL-0520 asked to end: %s", error_name(rc));
+    if (rc == 0 || rc == E_NOT_MOUNTED) {
+        wait_for_end(l);
+        return;
+    }
+    push_dirty_pages(l->served);
+    session_stop(l->served->session);
+}
+
+static bool is_idle(const struct served *s)
+{
+    return session_open_files(s->session) == 0 && session_idle(s->session) >= s->config->idle_seconds;
+}
+
+/* How often to look whether it is idle; -1: never. */
+static time_t idle_step(unsigned idle)
+{
+    unsigned step = idle / 4 > IDLE_CHECK_SECONDS ? IDLE_CHECK_SECONDS : idle / 4;
+    return !idle ? -1 : step ? (time_t)step : 1;
+}
+
+static void *thread(void *arg)
+{
+    struct lifetime *l = arg;
+    unsigned idle = l->served->config->idle_seconds;
+    time_t step = idle_step(idle);
+
+    while (!atomic_load(&l->stop)) {
+        int sig = wait_signal(step);
+        if (atomic_load(&l->stop))
+            break;
+        if (sig) {
+            end_serving(l);
+            break;
+        }
+        if (idle && is_idle(l->served) && served_release(l->served) == 0) {
+            log_info("ECL-0521 idle for %u s", idle);
+            wait_for_end(l);
+            break;
+        }
+    }
+    return NULL;
+}
+
+int lifetime_start(struct lifetime **out, struct served *s)
+{
+    struct lifetime *l = calloc(1, sizeof *l);
+    if (!l)
+        return -ENOMEM;
+    l->served = s;
+    int rc = -pthread_create(&l->thread, NULL, thread, l);
+    if (rc) {
+        free(l);
+        return rc;
+    }
+    *out = l;
+    return 0;
+}
+
+void lifetime_stop(struct lifetime *l)
+{
+    atomic_store(&l->stop, true);
+    pthread_kill(l->thread, SIGTERM);
+    pthread_join(l->thread, NULL);
+    free(l);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What is mounted where, by the kernel's own table, and how it is unmounted.
+ *
+ * /proc/self/mountinfo answers without asking the mounted filesystem, so it
+ * can be read while that one is dead, hung, or not serving yet.  Only
+ * mounted_is_dead asks it, for one attribute.
+ *
+ * Root unmounts by the system call and never follows a symbolic link in the
+ * last component; others go through fusermount3, which checks that the mount
+ * is theirs.
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* As the kernel writes paths into mountinfo. */
+static void octal_escape(const char *path, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (; *path && used + 5 < size; path++) {
+        if (strchr(" \t\n\\", *path))
+            used += (size_t)snprintf(out + used, size - used, "\\%03o", (unsigned char)*path);
+        else
+            out[used++] = *path;
+    }
+    out[used] = '\0';
+}
+
+/* id parent major:minor root mountpoint options… - type source options */
+static bool parse_line(const char *line, const char *escaped, struct mounted *out)
+{
+    struct mounted m = { .owner = UINT32_MAX };
+    int at = 0;
+
+    if (sscanf(line, "%*u %*u %u:%u %*s %n", &m.major, &m.minor, &at) != 2 || !at)
+        return false;
+    size_t len = strlen(escaped);
+    if (strncmp(line + at, escaped, len) || line[(size_t)at + len] != ' ')
+        return false;
+    const char *rest = strstr(line + at, " - ");
+    if (!rest || sscanf(rest, " - %31s", m.type) != 1)
+        return false;
+    const char *owner = strstr(rest, "user_id=");
+    if (owner)
+        m.owner = (unsigned)strtoul(owner + strlen("user_id="), NULL, 10);
+    *out = m;
+    return true;
+}
+
+int mounted_at(const char *path, struct mounted *out)
+{
+    char escaped[4 * PATH_MAX], *line = NULL;
+    size_t room = 0;
+    int rc = E_NOT_MOUNTED;
+
+    FILE *table = fopen("/proc/self/mountinfo", "re");
+    if (!table)
+        return -errno;
+    octal_escape(path, escaped, sizeof escaped);
+    while (getline(&line, &room, table) > 0)
+        if (parse_line(line, escaped, out))
+            rc = 0;  /* the last one is on top */
+    free(line);
+    fclose(table);
+    return rc;
+}
+
+bool mounted_is_ours(const struct mounted *m)
+{
+    return strcmp(m->type, "fuse.ecluse") == 0;
+}
+
+bool mounted_is_dead(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+/* --- unmounting -------------------------------------------------------------- */
+
+static int spawn_fusermount(const char *path, bool lazy)
+{
+    const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", path, NULL };
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attr;
+    sigset_t none;
+    pid_t pid;
+    int status = -1;
+
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&files);
+    posix_spawnattr_init(&attr);
+    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, 1, 2);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    int rc = posix_spawnp(&pid, argv[0], &files, &attr, (char *const *)(uintptr_t)argv, environ);
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&files);
+    if (rc)
+        return E_FUSE;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : E_MOUNT_BUSY;
+}
+
+int mounted_release(const char *path, bool lazy)
+{
+    struct mounted m;
+
+    int rc = mounted_at(path, &m);
+    if (rc)
+        return rc;
+    if (geteuid() == 0) {
+        if (umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
+            return 0;
+        return errno == EBUSY ? E_MOUNT_BUSY : errno == EINVAL ? E_NOT_MOUNTED : -errno;
+    }
+    return m.owner == geteuid() ? spawn_fusermount(path, lazy) : -EPERM;
+}
+
+/* --- naming -------------------------------------------------------------------- */
+
+/* The path of something that cannot be asked (a dead or foreign mount): its
+ * parent can. */
+static int resolve_by_parent(const char *path, char out[PATH_MAX])
+{
+    char copy[PATH_MAX], parent[PATH_MAX];
+
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (len >= sizeof copy)
+        return -ENAMETOOLONG;
+    memcpy(copy, path, len);
+    copy[len] = '\0';
+    char *slash = strrchr(copy, '/');
+    const char *base = slash ? slash + 1 : copy;
+    if (!*base || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+        return E_MOUNTPOINT;
+    if (slash && slash != copy)
+        *slash = '\0';
+    if (!realpath(!slash ? "." : slash == copy ? "/" : copy, parent))
+        return errno == ENAMETOOLONG ? -ENAMETOOLONG : E_MOUNTPOINT;
+    int n = snprintf(out, PATH_MAX, "%s/%s", strcmp(parent, "/") ? parent : "", base);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int daemon_resolve(const char *path, char out[PATH_MAX])
+{
+    struct mounted m;
+
+    if (realpath(path, out))
+        return 0;
+    int error = errno;
+    if (error == ENAMETOOLONG)
+        return -ENAMETOOLONG;
+    if (error == ENOENT || error == ENOTDIR || error == ELOOP)
+        return E_MOUNTPOINT;
+    int rc = resolve_by_parent(path, out);
+    if (rc)
+        return rc;
+    return mounted_at(out, &m) == 0 ? 0 : error == EACCES ? -EACCES : E_MOUNTPOINT;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What a daemon says of itself.  The member names of `status` are an
+ * interface (ecluse(1)): members may be added, never renamed.
+ */
+#include "internal.h"
+#include <unistd.h>
+
+static void identity(const struct served *s, struct buf *out)
+{
+    char vault[ID_TEXT];
+
+    id_format(&s->vault, vault);
+    json_string(out, "vault", vault);
+    json_string(out, "mountpoint", s->config->mountpoint);
+    json_string(out, "state", s->state_path);
+    json_number(out, "pid", getpid());
+}
+
+static int finish(struct buf *out)
+{
+    json_raw(out, "}\n");
+    return out->failed ? -ENOMEM : 0;
+}
+
+int report_identity(const struct served *s, struct buf *out)
+{
+    json_raw(out, "{");
+    identity(s, out);
+    return finish(out);
+}
+
+void report_result(int result, struct buf *out)
+{
+    json_raw(out, "{");
+    json_number(out, "code", result);
+    json_string(out, "error", result ? error_name(result) : "");
+    finish(out);
+}
+
+static void figures(const struct fs_status *f, struct buf *out)
+{
+    json_bool(out, "read_only", f->read_only);
+    json_string(out, "latched", f->latched ? error_name(f->latched) : "");
+    json_number(out, "dirty_bytes", (int64_t)f->dirty_bytes);
+    json_number(out, "unpublished", (int64_t)f->unpublished_rows);
+    json_number(out, "staged_bytes", (int64_t)f->staged_bytes);
+    json_number(out, "publications", (int64_t)f->publications);
+    json_number(out, "published_at", f->published_at);
+    json_string(out, "publish_error", f->publish_error ? error_name(f->publish_error) : "");
+    json_number(out, "publish_code", f->publish_error);
+    json_number(out, "objects", (int64_t)f->objects);
+    json_number(out, "object_bytes", (int64_t)f->object_bytes);
+    json_number(out, "inodes", (int64_t)f->inodes);
+    json_number(out, "cache_bytes", (int64_t)f->cache_bytes);
+    json_key(out, "warnings");
+    json_raw(out, "{");
+    json_number(out, "missing", (int64_t)f->missing);
+    json_number(out, "foreign", (int64_t)f->foreign);
+    json_number(out, "refused", (int64_t)f->refused);
+    json_raw(out, "}");
+}
+
+int report_status(const struct served *s, bool closing, struct buf *out)
+{
+    struct fs_status f;
+
+    json_raw(out, "{");
+    identity(s, out);
+    json_string(out, "store", s->config->store_path);
+    json_string(out, "suite", suite_name(s->suite));
+    json_bool(out, "mounted", !closing);
+    json_number(out, "since", s->since);
+    json_bool(out, "cloned", s->cloned);
+    if (!closing) {
+        int rc = fs_survey(s->fs);
+        if (rc)
+            log_warning("ECL-0501 survey of the store: %s", error_name(rc));
+        rc = fs_status(s->fs, &f);
+        if (rc)
+            return rc;
+        json_number(out, "open_files", session_open_files(s->session));
+        figures(&f, out);
+    }
+    return finish(out);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * From "the user asked for a mount" to "it is unmounted and published".
+ *
+ * Order: check, unlock, open the filesystem (this repairs what a crash left),
+ * mount, control socket, serve; then no more requests for the filesystem,
+ * unmount, publish, and only then answer whoever waited for the end.  The
+ * process that serves is the one that opened the index: nothing here forks.
+ */
+#include "internal.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void on_ready(void *ctx)
+{
+    struct served *s = ctx;
+
+    if (!s->config->foreground) {
+        process_detach();
+        log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    }
+    process_notify("READY=1");
+    log_info("ECL-0510 mounted%s", s->config->read_only ? " read-only" : "");
+    if (s->config->ready)
+        s->config->ready(s->config->ctx);
+}
+
+static int new_session(struct served *s)
+{
+    const struct mount_config *c = s->config;
+    struct session_options o = {
+        .mountpoint = c->mountpoint, .fsname = c->fsname ? c->fsname : "ecluse",
+        .read_only = c->read_only, .writeback = !c->strict && !c->read_only,
+        .allow_other = c->allow_other, .allow_root = c->allow_root, .noexec = c->noexec,
+        .devices = c->owners && geteuid() == 0, .acl = c->owners,
+    };
+    return session_new(&s->session, &o);
+}
+
+/*
+ * A copied or restored state goes on as somebody else: the original may still
+ * write, and (actor, number) must never name two publications.  The lock file
+ * says so only once the filesystem has noted the new actor and resealed what
+ * was not published; a crash before makes it one more actor, no worse.
+ */
+static int become_new_actor(struct vault_files *f)
+{
+    int rc = keyring_new_actor(f->state.keys);
+    if (!rc)
+        rc = keyring_save(f->state.keys, f->state.dir, "keyring");
+    log_warning("ECL-0513 the state was copied or restored: new actor: %s", error_name(rc));
+    return rc;
+}
+
+static int open_fs(struct served *s, struct vault_files *f)
+{
+    const struct mount_config *c = s->config;
+    struct fs_options o = {
+        .read_only = c->read_only, .strict = c->strict, .owners = c->owners, .uid = c->uid, .gid = c->gid,
+        .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
+        .ctx = s->session,
+    };
+    bool adopt = f->state.cloned && !c->read_only;
+    int rc = adopt ? become_new_actor(f) : 0;
+    if (!rc)
+        rc = fs_open(&s->fs, &f->state, f->store, &o);
+    if (!rc && adopt)
+        rc = state_adopt(&f->state);
+    s->cloned = f->state.cloned;
+    return rc;
+}
+
+static int mount_it(struct served *s, struct vault_files *f)
+{
+    guard_lift(&f->guard);
+    int rc = session_mount(s->session, s->fs);
+    if (rc) {
+        guard_restore(&f->guard);
+        return blame(s->config, rc == E_FUSE ? "/dev/fuse" : s->config->mountpoint, rc);
+    }
+    guard_set(&f->guard);
+    return mounted_at(s->config->mountpoint, &s->mount);
+}
+
+/* While mounted. The result is that of serving. */
+static int serve(struct served *s, struct control **control)
+{
+    struct lifetime *lifetime = NULL;
+
+    int rc = control_start(control, s);
+    if (!rc)
+        rc = lifetime_start(&lifetime, s);
+    if (!rc)
+        rc = session_run(s->session, on_ready, s);
+    process_notify("STOPPING=1");
+    if (lifetime)
+        lifetime_stop(lifetime);
+    if (*control)
+        control_close_fs(*control);
+    session_unmount(s->session);
+    return rc;
+}
+
+static int run(struct served *s, struct vault_files *f)
+{
+    struct control *control = NULL;
+
+    int rc = new_session(s);
+    if (!rc)
+        rc = blame(s->config, f->state.path, open_fs(s, f));
+    if (!rc)
+        rc = mount_it(s, f);
+    if (!rc)
+        rc = serve(s, &control);
+    if (s->fs) {
+        int closed = fs_close(s->fs);
+        log_info("ECL-0512 unmounted: %s", error_name(closed));
+        rc = rc ? rc : blame(s->config, s->config->store_path, closed);
+    }
+    if (s->session)
+        session_free(s->session);
+    preflight_close(f);
+    control_finish(control, rc);
+    return rc;
+}
+
+int daemon_run(const struct mount_config *c)
+{
+    struct vault_files f = { .guard = { .fd = -1 } };
+    struct served s = { .config = c, .since = time(NULL) };
+
+    if (c->blamed)
+        c->blamed[0] = '\0';
+    process_harden();
+    log_open(c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    int rc = preflight(c, &f);
+    if (!rc)
+        rc = preflight_unlock(c, &f);
+    if (rc || chdir("/")) {
+        rc = rc ? rc : -errno;
+        preflight_close(&f);
+        return rc;
+    }
+    s.vault = f.vault.vault;
+    s.state_path = f.state.path;
+    s.suite = f.vault.suite;
+    process_block_signals();
+    return run(&s, &f);
+}
