@@ -143,7 +143,10 @@ int usage_error(const char *command, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     fprintf(stderr, _("ecluse: %s\n"), text);
-    fprintf(stderr, _("See “ecluse help %s”.\n"), command);
+    if (*command)
+        fprintf(stderr, _("See “ecluse help %s”.\n"), command);
+    else
+        fprintf(stderr, "%s", _("See “ecluse help”.\n"));
     return EXIT_USAGE;
 }
 

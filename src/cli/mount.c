@@ -206,8 +206,7 @@ int command_mount(int argc, char **argv)
 /* mount.ecluse SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type] */
 static int parse_helper(struct mounting *m, int argc, char **argv, bool *fake)
 {
-    const char *words[16];
-    size_t count = 0;
+    struct buf words = { 0 };   /* -s may come after -o */
     bool sloppy = false;
     int found, rc = EXIT_DONE;
 
@@ -218,14 +217,17 @@ static int parse_helper(struct mounting *m, int argc, char **argv, bool *fake)
         case 'v': m->options.config.verbose = true; break;
         case 'n': case 'N': case 't': break;
         case 'o':
-            if (count < ARRAY_SIZE(words))
-                words[count++] = optarg;
+            buf_append(&words, optarg, strlen(optarg));
+            buf_byte(&words, ',');
             break;
         default: rc = option_error(argc, argv, found);
         }
     }
-    for (size_t k = 0; !rc && k < count; k++)
-        rc = mount_options_parse(&m->options, words[k], sloppy);
+    buf_byte(&words, '\0');
+    if (!rc)
+        rc = words.failed ? complain(-ENOMEM, NULL)
+                          : mount_options_parse(&m->options, (const char *)words.data, sloppy);
+    buf_free(&words);
     if (!rc && argc - optind != 2)
         rc = usage_error("mount", _("a store and a mountpoint are expected"));
     return rc;

@@ -82,14 +82,12 @@ static void say_store(const char *json)
     line(_("In the store"), sentence);
 }
 
-static void warn(const char *json, const char *key, const char *one, const char *many)
+static void warn(uint64_t n, const char *format)
 {
-    uint64_t n = number(json, key);
-
     if (!n)
         return;
     printf("  ! ");
-    printf(ngettext(one, many, n), (unsigned long long)n);
+    printf(format, (unsigned long long)n);
     printf("\n");
 }
 
@@ -98,18 +96,20 @@ static void say_warnings(const char *json)
     char name[PATH_MAX];
     int64_t code = 0;
 
-    warn(json, "missing", N_("%llu object has not arrived in the store, or was taken away"),
-         N_("%llu objects have not arrived in the store, or were taken away"));
-    warn(json, "foreign", N_("%llu file in the store is not ours; it is ignored"),
-         N_("%llu files in the store are not ours; they are ignored"));
-    warn(json, "refused", N_("%llu object was refused: altered, or not where it belongs"),
-         N_("%llu objects were refused: altered, or not where they belong"));
+    uint64_t missing = number(json, "missing"), foreign = number(json, "foreign"), refused = number(json, "refused");
+
+    warn(missing, ngettext("%llu object has not arrived in the store, or was taken away",
+                           "%llu objects have not arrived in the store, or were taken away", missing));
+    warn(foreign, ngettext("%llu file in the store is not ours; it is ignored",
+                           "%llu files in the store are not ours; they are ignored", foreign));
+    warn(refused, ngettext("%llu object was refused: altered, or not where it belongs",
+                           "%llu objects were refused: altered, or not where they belong", refused));
     if (daemon_json_number(json, "publish_code", &code) && code)
         printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
     if (*text(json, "latched", name))
         printf(_("  ! read-only since a disk error; mount it again\n"));
     if (number(json, "cloned"))
-        printf(_("  ! the local state is a copy: it may only be read\n"));
+        printf(_("  ! the local state was copied or restored from elsewhere\n"));
 }
 
 static void say_mode(const char *json)
