@@ -86,11 +86,11 @@ int acl_set(struct fs *fs, struct inode *i, const char *name, const void *value,
     if (rc)
         return rc;
     if (strcmp(name, ACL_ACCESS) != 0)
-        return xattr_put(fs, i, name, value, size);
+        return xattrs_put(fs, i, name, value, size);
     if (a.extended)
-        rc = xattr_put(fs, i, name, value, size);
+        rc = xattrs_put(fs, i, name, value, size);
     else
-        rc = xattr_put(fs, i, name, NULL, 0);
+        rc = xattrs_put(fs, i, name, NULL, 0);
     if (!rc)
         i->mode = (i->mode & ~0777u) | acl_mode(&a);
     return rc;
@@ -105,14 +105,14 @@ int acl_chmod(struct fs *fs, struct inode *i)
     if (!(i->flags & INODE_XATTRS))
         return 0;
     int rc = xattrs_load(fs, i);
-    const uint8_t *v = rc ? NULL : xattr_find(i, ACL_ACCESS, &len);
+    const uint8_t *v = rc ? NULL : xattrs_find(i, ACL_ACCESS, &len);
     if (!v || len > sizeof list)
         return rc;
     memcpy(list, v, len);
     if (acl_parse(list, len, &a))
         return 0;              /* not ours to judge */
     acl_restrict(&a, i->mode);
-    return xattr_put(fs, i, ACL_ACCESS, list, len);
+    return xattrs_put(fs, i, ACL_ACCESS, list, len);
 }
 
 int acl_inherit(struct fs *fs, struct inode *dir, struct inode *i, uint32_t umask)
@@ -126,7 +126,7 @@ int acl_inherit(struct fs *fs, struct inode *dir, struct inode *i, uint32_t umas
         return 0;
     if (dir->flags & INODE_XATTRS)
         rc = xattrs_load(fs, dir);
-    const uint8_t *v = rc || !(dir->flags & INODE_XATTRS) ? NULL : xattr_find(dir, ACL_DEFAULT, &len);
+    const uint8_t *v = rc || !(dir->flags & INODE_XATTRS) ? NULL : xattrs_find(dir, ACL_DEFAULT, &len);
     if (v && len <= sizeof list)
         memcpy(list, v, len);
     if (rc || !v || len > sizeof list || acl_parse(list, len, &a)) {
@@ -134,10 +134,10 @@ int acl_inherit(struct fs *fs, struct inode *dir, struct inode *i, uint32_t umas
         return rc;
     }
     if (S_ISDIR(i->mode))
-        rc = xattr_put(fs, i, ACL_DEFAULT, list, len);
+        rc = xattrs_put(fs, i, ACL_DEFAULT, list, len);
     acl_restrict(&a, i->mode & acl_mode(&a));
     i->mode = (i->mode & ~0777u) | acl_mode(&a);
     if (!rc && a.extended)
-        rc = xattr_put(fs, i, ACL_ACCESS, list, len);
+        rc = xattrs_put(fs, i, ACL_ACCESS, list, len);
     return rc;
 }

@@ -299,9 +299,9 @@ void inode_touch(struct inode *i, bool modified);  /* ctime, and mtime */
 void inode_read(struct fs *fs, struct inode *i);   /* atime, as relatime has it */
 int xattrs_load(struct fs *fs, struct inode *i);
 /* The value inside the loaded list, or NULL. */
-const uint8_t *xattr_find(const struct inode *i, const char *name, size_t *len);
+const uint8_t *xattrs_find(const struct inode *i, const char *name, size_t *len);
 /* Sets, or with NULL removes, in the loaded list. -ENOMEM, -ENOSPC. */
-int xattr_put(struct fs *fs, struct inode *i, const char *name, const void *value, size_t size);
+int xattrs_put(struct fs *fs, struct inode *i, const char *name, const void *value, size_t size);
 /* Deletes the inode when it has neither a name nor an open handle. */
 int inode_reap(struct fs *fs, struct inode *i);
 void now(struct timespec *ts);

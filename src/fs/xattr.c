@@ -35,7 +35,7 @@ int xattrs_load(struct fs *fs, struct inode *i)
 }
 
 /* The value of `name` inside the list, or NULL. */
-const uint8_t *xattr_find(const struct inode *i, const char *name, size_t *len)
+const uint8_t *xattrs_find(const struct inode *i, const char *name, size_t *len)
 {
     struct reader r = reader_over(i->xattrs.data, i->xattrs.len);
     const uint8_t *n, *v;
@@ -57,7 +57,7 @@ ssize_t fs_getxattr(struct fs *fs, uint64_t ino, const char *name, void *value, 
     if (!rc)
         rc = xattrs_load(fs, i);
     if (!rc) {
-        const uint8_t *v = xattr_find(i, name, &len);
+        const uint8_t *v = xattrs_find(i, name, &len);
         rc = !v ? -ENODATA : size && len > size ? -ERANGE : (ssize_t)len;
         if (rc > 0 && size)
             memcpy(value, v, len);
@@ -92,7 +92,7 @@ ssize_t fs_listxattr(struct fs *fs, uint64_t ino, char *list, size_t size)
 }
 
 /* Replaces the list by itself without `name` and with name = value (NULL: none). */
-int xattr_put(struct fs *fs, struct inode *i, const char *name, const void *value, size_t size)
+int xattrs_put(struct fs *fs, struct inode *i, const char *name, const void *value, size_t size)
 {
     struct reader r = reader_over(i->xattrs.data, i->xattrs.len);
     struct buf fresh = { 0 };
@@ -136,14 +136,14 @@ static int change(struct fs *fs, uint64_t ino, const char *name, const void *val
         rc = xattrs_load(fs, i);
     bool acl = acl_name(name);
     if (!rc && !(acl && !value)) {
-        bool there = xattr_find(i, name, &len) != NULL;
+        bool there = xattrs_find(i, name, &len) != NULL;
         if (there && (flags & XATTR_CREATE))
             rc = -EEXIST;
         else if (!there && (!value || (flags & XATTR_REPLACE)))
             rc = -ENODATA;
     }
     if (!rc)
-        rc = acl && value ? acl_set(fs, i, name, value, size) : xattr_put(fs, i, name, value, size);
+        rc = acl && value ? acl_set(fs, i, name, value, size) : xattrs_put(fs, i, name, value, size);
     if (!rc)
         inode_touch(i, false);
     pthread_mutex_unlock(&fs->meta);
@@ -182,7 +182,7 @@ int inode_kill_priv(struct fs *fs, struct inode *i)
     if (!(i->flags & INODE_XATTRS))
         return 0;
     int rc = xattrs_load(fs, i);
-    if (!rc && xattr_find(i, "security.capability", &len))
-        rc = xattr_put(fs, i, "security.capability", NULL, 0);
+    if (!rc && xattrs_find(i, "security.capability", &len))
+        rc = xattrs_put(fs, i, "security.capability", NULL, 0);
     return rc;
 }
