@@ -1,124 +1,95 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
- * Which threads receive requests.
+ * Which worker receives which request.
+ *
+ * At rest all free workers are blocked in a read of the device: no processor
+ * time is spent.  But waking one costs more than serving it what it is woken
+ * for, so during a burst of small requests one worker leads: it spins on the
+ * device for the next request and serves it at once, while the others are
+ * parked and so cannot be woken by the kernel.
+ *
+ *   a burst (PACE)   ->  one worker leads, the others park as they come back
+ *   80 us of silence, a request that may take long, or one that did
+ *                    ->  nobody leads; the others come back when called
  *
  * Invariants:
  *  1. Whenever a worker takes a request and no other is free, another one is
- *     started first.  A request may wait for another one (a sync for the writes
- *     that it makes the kernel send), so there is always somebody to take it.
- *     There are never many more workers than programs waiting for an answer.
- *  2. A worker with nothing to do leaves when enough others have nothing to do.
- *  3. Only a worker that is receiving is ever interrupted by the wake-up signal.
+ *     called or started first: a request may wait for other requests (a sync,
+ *     for the writes that it makes the kernel send).
+ *  2. A leader serves without calling anybody, but only while a parked worker
+ *     watches it, which takes its place when a request lasts (WATCH).
+ *  3. Nobody spins or watches for longer than a moment after the last request.
  */
 #include "internal.h"
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
+#include <linux/fuse.h>
+#include <poll.h>
 #include <time.h>
+#include <unistd.h>
 
-#define IDLE_MAX 4u            /* free workers that stay */
-#define WAKE_SIGNAL SIGRTMIN
-#define WAKE_AGAIN_MS 5
+#define FREE_MAX 4u            /* free workers that stay */
+#define SPIN_NS 80000u         /* a leader gives up after that much silence */
+#define PACE_NS 100000u        /* requests that follow one another faster... */
+#define PACE_COUNT 16          /* ...so many times are a burst */
+#define LONG_NS 500000u        /* a request that lasted */
+#define COOL 64                /* requests without a leader after that */
+#define WATCH_NS 2000000u
+#define QUICK_BYTES (128u << 10)
 
-static void *work(void *arg);
-
-/* --- starting and leaving ---------------------------------------------------------- */
-
-static void worker_free(struct worker *w)
+static uint64_t now_ns(void)
 {
-    if (w->buffer)
-        munmap(w->buffer, BUFFER_SIZE);
-    free(w);
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static struct worker *worker_new(struct session *s)
+/* --- the pace -------------------------------------------------------------------- */
+
+static bool is_quick(const struct peek *p)
 {
-    struct worker *w = calloc(1, sizeof *w);
-
-    if (!w)
-        return NULL;
-    w->session = s;
-    w->buffer = mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (w->buffer == MAP_FAILED) {
-        free(w);
-        return NULL;
-    }
-    return w;
-}
-
-/* Signals of the process are other threads' business. */
-static int start_thread(struct worker *w)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    sigdelset(&all, WAKE_SIGNAL);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, work, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -rc;
-}
-
-static int worker_add(struct session *s)
-{
-    struct pool *p = &s->pool;
-    struct worker *w = worker_new(s);
-    int rc = w ? 0 : -ENOMEM;
-
-    pthread_mutex_lock(&p->lock);
-    atomic_fetch_add(&p->idle, 1);
-    if (!rc)
-        rc = start_thread(w);
-    if (!rc) {
-        w->next = p->working;
-        p->working = w;
-        p->count++;
-    }
-    pthread_mutex_unlock(&p->lock);
-    if (rc) {
-        atomic_fetch_sub(&p->idle, 1);
-        log_warning("ECL-0404 no further worker: %s", error_name(rc));
-        if (w)
-            worker_free(w);
-    }
-    return rc;
-}
-
-static void join_left(struct worker *left)
-{
-    while (left) {
-        struct worker *next = left->next;
-        pthread_join(left->thread, NULL);
-        worker_free(left);
-        left = next;
+    switch (p->opcode) {
+    case FUSE_READ: case FUSE_WRITE:
+        return p->payload <= QUICK_BYTES;
+    case FUSE_FSYNC: case FUSE_FSYNCDIR: case FUSE_FALLOCATE: case FUSE_LSEEK: case FUSE_COPY_FILE_RANGE:
+        return false;
+    default:
+        return true;
     }
 }
 
-/* The worker's last act: it joins those that left before, and is joined by
- * the next one or at the end. */
-static void worker_leave(struct worker *w)
+/* Several workers may do this at once; a lost count does no harm. */
+static void note_pace(struct pool *p, bool quick, uint64_t now)
 {
-    struct session *s = w->session;
-    struct pool *p = &s->pool;
-    struct worker **at = &p->working;
+    uint64_t last = atomic_exchange_explicit(&p->last, now, memory_order_relaxed);
+    int pace = atomic_load_explicit(&p->pace, memory_order_relaxed);
 
-    pthread_mutex_lock(&p->lock);
-    while (*at != w)
-        at = &(*at)->next;
-    *at = w->next;
-    struct worker *before = p->left;
-    w->next = NULL;
-    p->left = w;
-    if (--p->count == 0) {
-        s->ended = true;
-        sem_post(&s->event);
-    }
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    join_left(before);
+    if (quick && now - last < PACE_NS)
+        pace += pace < PACE_COUNT;
+    else if (pace > 0)
+        pace = 0;
+    atomic_store_explicit(&p->pace, pace, memory_order_relaxed);
 }
 
-/* --- working --------------------------------------------------------------------------- */
+/* --- leading ---------------------------------------------------------------------- */
+
+static bool leads(struct worker *w)
+{
+    return atomic_load(&w->session->pool.leader) == w;
+}
+
+static bool somebody_else_leads(struct worker *w)
+{
+    struct worker *leader = atomic_load(&w->session->pool.leader);
+    return leader && leader != w;
+}
+
+static void resign(struct worker *w, int pace)
+{
+    struct pool *p = &w->session->pool;
+
+    if (atomic_compare_exchange_strong(&p->leader, &w, NULL))
+        atomic_store_explicit(&p->pace, pace, memory_order_relaxed);
+}
 
 static int receive(struct worker *w)
 {
@@ -131,86 +102,124 @@ static int receive(struct worker *w)
     return n;
 }
 
-static void *work(void *arg)
+/* -EAGAIN after silence; then w leads no more. */
+static int spin(struct worker *w)
 {
-    struct worker *w = arg;
-    struct session *s = w->session;
-    struct pool *p = &s->pool;
+    struct pollfd device = { .fd = fuse_session_fd(w->session->fuse), .events = POLLIN };
+    uint64_t until = now_ns() + SPIN_NS;
 
-    worker_become(w);
+    do {
+        if (poll(&device, 1, 0) > 0)
+            return receive(w);
+    } while (!w->session->leaving && now_ns() < until);
+    resign(w, 0);
+    return -EAGAIN;
+}
+
+static void serve_leading(struct worker *w, size_t len, uint64_t now)
+{
+    struct pool *p = &w->session->pool;
+
+    atomic_fetch_add_explicit(&p->beat, 1, memory_order_relaxed);
+    channel_process(w, len);
+    if (now_ns() - now > LONG_NS)
+        resign(w, -COOL);
+}
+
+/* --- watching ------------------------------------------------------------------------ */
+
+/* Until called, or until there is no leader, or none that does anything. */
+static void watch(struct worker *w)
+{
+    struct pool *p = &w->session->pool;
+    unsigned seen = atomic_load(&p->beat) - 1;
+
     for (;;) {
-        int n = receive(w);
-        if (n == -EINTR || n == -EAGAIN)
-            continue;
-        if (n <= 0)
-            break;
-        if (atomic_fetch_sub(&p->idle, 1) == 1)
-            worker_add(s);
-        channel_process(w, (size_t)n);
-        if (atomic_fetch_add(&p->idle, 1) >= IDLE_MAX)
-            break;
-    }
-    atomic_fetch_sub(&p->idle, 1);
-    worker_leave(w);
-    return NULL;
-}
-
-/* --- life -------------------------------------------------------------------------------- */
-
-static void on_wake(int signal)
-{
-    (void)signal;
-}
-
-int dispatch_init(struct session *s)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_mutex_init(&s->pool.lock, NULL);
-    pthread_cond_init(&s->pool.changed, &attr);
-    pthread_condattr_destroy(&attr);
-    return 0;
-}
-
-int dispatch_start(struct session *s)
-{
-    struct sigaction wake = { .sa_handler = on_wake };  /* no SA_RESTART: it shall interrupt */
-
-    sigaction(WAKE_SIGNAL, &wake, NULL);
-    return worker_add(s);
-}
-
-/* A signal can come just before its thread enters the kernel and be lost:
- * hence again and again. */
-void dispatch_end(struct session *s)
-{
-    struct pool *p = &s->pool;
-    struct timespec until;
-
-    s->leaving = true;
-    pthread_mutex_lock(&p->lock);
-    while (p->count) {
-        for (struct worker *w = p->working; w; w = w->next)
-            if (w->receiving)
-                pthread_kill(w->thread, WAKE_SIGNAL);
+        struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += WAKE_AGAIN_MS * 1000000;
+        until.tv_nsec += WATCH_NS;
         if (until.tv_nsec >= 1000000000) {
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
         }
-        pthread_cond_timedwait(&p->changed, &p->lock, &until);
+        if (sem_clockwait(&w->called, CLOCK_MONOTONIC, &until) == 0) {
+            sem_post(&w->called);    /* worker_unpark takes it */
+            return;
+        }
+        struct worker *leader = atomic_load(&p->leader);
+        unsigned beat = atomic_load(&p->beat);
+        if (!leader)
+            return;
+        if (beat == seen && errno == ETIMEDOUT) {
+            resign(leader, -COOL);
+            return;
+        }
+        seen = beat;
     }
-    struct worker *left = p->left;
-    p->left = NULL;
-    pthread_mutex_unlock(&p->lock);
-    join_left(left);
 }
 
-void dispatch_free(struct session *s)
+/* True when w was parked, and is free again. */
+static bool park(struct worker *w)
 {
-    pthread_mutex_destroy(&s->pool.lock);
-    pthread_cond_destroy(&s->pool.changed);
+    struct pool *p = &w->session->pool;
+    bool nobody = false;
+
+    if (!worker_park(w, somebody_else_leads))
+        return false;
+    if (atomic_compare_exchange_strong(&p->watched, &nobody, true)) {
+        watch(w);
+        atomic_store(&p->watched, false);
+    } else {
+        while (sem_wait(&w->called) && errno == EINTR)
+            ;
+        sem_post(&w->called);
+    }
+    worker_unpark(w);
+    return true;
+}
+
+/* --- working --------------------------------------------------------------------------- */
+
+/* False when the worker is one too many. */
+static bool serve(struct worker *w, size_t len)
+{
+    struct pool *p = &w->session->pool;
+    bool quick = is_quick(&w->peek);
+    struct worker *nobody = NULL;
+    uint64_t now = now_ns();
+
+    note_pace(p, quick, now);
+    if (quick && leads(w) && atomic_load(&p->watched)) {
+        serve_leading(w, len, now);
+        return true;
+    }
+    if (!quick)
+        resign(w, -COOL);
+    if (atomic_fetch_sub(&p->free, 1) == 1)
+        worker_call(w->session);
+    channel_process(w, len);
+    if (atomic_fetch_add(&p->free, 1) >= FREE_MAX && !leads(w))
+        return false;
+    if (quick && atomic_load_explicit(&p->pace, memory_order_relaxed) >= PACE_COUNT)
+        atomic_compare_exchange_strong(&p->leader, &nobody, w);
+    return true;
+}
+
+void *dispatch_work(void *arg)
+{
+    struct worker *w = arg;
+
+    worker_become(w);
+    for (;;) {
+        if (somebody_else_leads(w) && park(w))
+            continue;
+        int n = leads(w) ? spin(w) : receive(w);
+        if (n == -EINTR || n == -EAGAIN)
+            continue;
+        if (n <= 0 || !serve(w, (size_t)n))
+            break;
+    }
+    resign(w, 0);
+    worker_leave(w);
+    return NULL;
 }

@@ -3,7 +3,7 @@
  * What the files of the FUSE layer share.
  *
  * One thread (session_run's) waits for events; workers receive requests,
- * dispatch.c decides which and how many; a handler runs on its worker from the
+ * dispatch.c decides which of them; a handler runs on its worker from the
  * first byte to the reply.  A handler replies exactly once on every path and
  * touches no lock of this layer, so it may block for as long as fs does.
  */
@@ -41,6 +41,8 @@ struct worker {
     struct session *session;
     pthread_t thread;
     struct worker *next;     /* in pool.working or pool.left; pool.lock */
+    struct worker *next_parked; /* pool.lock */
+    sem_t called;            /* posted when taken from pool.parked */
     uint8_t *buffer;         /* BUFFER_SIZE bytes; its own */
     struct peek peek;        /* of the request being served; its own */
     atomic_bool receiving;   /* may be interrupted by the wake-up signal */
@@ -50,9 +52,15 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t changed;  /* a worker left */
     struct worker *working;  /* lock */
+    struct worker *parked;   /* lock */
     struct worker *left;     /* lock: ended, to be joined */
     unsigned count;          /* lock: of `working` */
-    atomic_uint idle;        /* workers that can take a request */
+    atomic_uint free;        /* workers that receive, or are about to */
+    _Atomic(struct worker *) leader; /* see dispatch.c */
+    atomic_bool watched;
+    atomic_uint beat;        /* requests that leaders began */
+    atomic_int pace;         /* requests in quick succession; below 0: no leader yet */
+    atomic_ullong last;      /* when the last request came, ns */
 };
 
 /* A name to be dropped from the kernel's cache. */
@@ -100,12 +108,23 @@ void channel_process(struct worker *w, size_t len);
 struct worker *worker_self(void);
 void worker_become(struct worker *w);
 
-/* --- dispatch.c: threads --------------------------------------------------------- */
-int dispatch_init(struct session *s);
-int dispatch_start(struct session *s);
+/* --- dispatch.c: which worker receives --------------------------------------------- */
+void *dispatch_work(void *worker);
+
+/* --- workers.c: the threads -------------------------------------------------------- */
+void workers_init(struct pool *p);
+void workers_free(struct pool *p);
+int workers_start(struct session *s);
 /* Lets every worker finish its request, and waits for it. */
-void dispatch_end(struct session *s);
-void dispatch_free(struct session *s);
+void workers_end(struct session *s);
+/* One more free worker: a parked one, else a new thread. */
+int worker_call(struct session *s);
+/* Parks the calling worker if `still`, tested under the lock, says so. Then it
+ * waits as it likes, for w->called at least, and unparks. */
+bool worker_park(struct worker *w, bool (*still)(struct worker *w));
+void worker_unpark(struct worker *w);
+/* The last act of a free worker's thread. */
+void worker_leave(struct worker *w);
 
 /* --- init.c: what the kernel and we agree on -------------------------------------- */
 void op_init(void *userdata, struct fuse_conn_info *conn);

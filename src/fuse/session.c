@@ -104,7 +104,7 @@ int session_new(struct session **out, const struct session_options *o)
     s->devices = o->devices;
     s->acl = o->acl;
     sem_init(&s->event, 0, 0);
-    dispatch_init(s);
+    workers_init(&s->pool);
     notify_init(s);
     s->mountpoint = strdup(o->mountpoint);
     int rc = s->mountpoint ? open_library(s, o) : -ENOMEM;
@@ -122,7 +122,7 @@ void session_free(struct session *s)
         return;
     if (s->fuse)
         fuse_session_destroy(s->fuse);
-    dispatch_free(s);
+    workers_free(&s->pool);
     notify_free(s);
     sem_destroy(&s->event);
     free(s->mountpoint);
@@ -159,7 +159,7 @@ static void wait_event(struct session *s)
 int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)
 {
     notify_open(s);
-    int rc = dispatch_start(s);
+    int rc = workers_start(s);
     if (rc)
         return rc;
     for (bool told = false; !s->ended && !s->stop; wait_event(s))
@@ -168,7 +168,7 @@ int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)
             ready(ctx);
         }
     notify_close(s);
-    dispatch_end(s);
+    workers_end(s);
     return s->agreed || s->stop ? 0 : E_FUSE;
 }
 
