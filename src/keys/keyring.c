@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The keyring: what this device holds of the vault, and who may open it.
+ *
+ *   epoch key n   HKDF(R, "ecluse/epoch" ‖ n le32)
+ *   device key D  HKDF(R, "ecluse/device" ‖ device le64)
+ *   local key     random; never leaves the keyring
+ *
+ * `device` is the actor id with which the state was enrolled, by whoever had the
+ * recovery key R.  It and D stay when a copied state takes a new actor id.
+ * D exists so that a later rotation, with R, can hand the next epoch key to the
+ * devices that remain.  The alternatives for a new actor, without R:
+ *
+ *   - a root HKDF(R, "ecluse/device-root") in every keyring, from which any
+ *     actor's D follows: then a lost device derives the D of the others, opens
+ *     what is meant for them, and no rotation ever shuts it out;
+ *   - a random D: R could not derive it, so no grant would ever reach it;
+ *   - a D derived from the old one: whoever holds the other copy derives it too;
+ *     it would only feign a separation.
+ *
+ * So D belongs to the keyring's lineage and not to the actor.  Two copies of
+ * one keyring are revoked together, which is right, for neither key nor file
+ * tells them apart; the one that stays is enrolled again with R.
+ *
+ * Invariants: a keyring is locked (file, no opened) or unlocked (opened, no
+ * file); an unlocked one is never saved without a slot.
+ */
+#include "internal.h"
+#include <assert.h>
+#include <ecluse/io.h>
+#include <stdlib.h>
+
+static int derive_epoch(uint8_t out[KEY_SIZE], const uint8_t recovery[KEY_SIZE], uint32_t epoch)
+{
+    uint8_t number[4];
+    put_le32(number, epoch);
+    return crypto_hkdf(out, KEY_SIZE, recovery, "ecluse/epoch", number, sizeof number);
+}
+
+static int derive_device(uint8_t out[KEY_SIZE], const uint8_t recovery[KEY_SIZE], uint64_t device)
+{
+    uint8_t number[8];
+    put_le64(number, device);
+    return crypto_hkdf(out, KEY_SIZE, recovery, "ecluse/device", number, sizeof number);
+}
+
+/* Random, not 0 and not `other`. */
+static uint64_t fresh_actor(uint64_t other)
+{
+    uint64_t actor;
+    do
+        crypto_random(&actor, sizeof actor);
+    while (actor == 0 || actor == other);
+    return actor;
+}
+
+int keyring_create(struct keyring **out, const struct id128 *vault, enum suite suite,
+                   const uint8_t recovery[KEY_SIZE])
+{
+    if (!suite_name(suite))
+        return -EINVAL;
+    struct keyring *k = calloc(1, sizeof *k);
+    struct opened *o = opened_new(1);
+    int rc = k && o ? 0 : -ENOMEM;
+    if (rc)
+        goto out;
+    k->vault = *vault;
+    o->suite = suite;
+    o->device = o->actor = fresh_actor(0);
+    o->count = 1;
+    crypto_random(o->kek, KEY_SIZE);
+    crypto_random(o->local_key, KEY_SIZE);
+    rc = derive_epoch(o->epochs[0].key, recovery, 0);
+    if (!rc)
+        rc = derive_device(o->device_key, recovery, o->device);
+    if (rc)
+        goto out;
+    k->opened = o;
+    *out = k;
+    return 0;
+out:
+    secret_free(o);
+    free(k);
+    return rc;
+}
+
+int keyring_load(struct keyring **out, int dirfd, const char *name)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+
+    int rc = io_read_file(dirfd, name, KEYRING_LIMIT, &bytes, &len);
+    if (rc == -EFBIG)
+        return E_KEYRING;
+    if (!rc)
+        rc = keyring_parse(out, bytes, len);
+    free(bytes);
+    return rc;
+}
+
+/* The KEK of the first slot of that kind that opens. */
+static int try_slots(const struct keyring *k, enum slot_kind kind, const void *secret, size_t len,
+                     uint8_t kek[KEY_SIZE])
+{
+    int rc = E_PASSPHRASE;
+
+    for (size_t i = 0; rc == E_PASSPHRASE && i < k->slot_count; i++)
+        if (slot_kind_of(&k->slots[i]) == kind)
+            rc = slot_open(&k->slots[i], &k->vault, secret, len, kek);
+    return rc;
+}
+
+int keyring_unlock(struct keyring *k, enum slot_kind kind, const void *secret, size_t len)
+{
+    uint8_t *kek = secret_alloc(KEY_SIZE);
+    if (!kek)
+        return -ENOMEM;
+    int rc = try_slots(k, kind, secret, len, kek);
+    /* Unlocked already: the caller asks whether the secret is the right one. */
+    if (!rc && k->opened)
+        rc = crypto_equal(kek, k->opened->kek, KEY_SIZE) ? 0 : E_PASSPHRASE;
+    else if (!rc)
+        rc = keyring_open_payload(k, kek);
+    secret_free(kek);
+    return rc;
+}
+
+/* A recovery slot for a key that recovers nothing would be a trap. */
+static int check_recovery(const struct keyring *k, const void *secret, size_t len)
+{
+    if (len != KEY_SIZE)
+        return -EINVAL;
+    uint8_t *expected = secret_alloc(KEY_SIZE);
+    if (!expected)
+        return -ENOMEM;
+    int rc = derive_device(expected, secret, k->opened->device);
+    if (!rc && !crypto_equal(expected, k->opened->device_key, KEY_SIZE))
+        rc = E_RECOVERY_KEY;
+    secret_free(expected);
+    return rc;
+}
+
+static void remove_slots(struct keyring *k, enum slot_kind kind)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < k->slot_count; i++)
+        if (slot_kind_of(&k->slots[i]) != kind)
+            k->slots[kept++] = k->slots[i];
+    k->slot_count = kept;
+}
+
+int keyring_set_slot(struct keyring *k, enum slot_kind kind, const void *secret, size_t len,
+                     struct kdf_cost cost, bool replace)
+{
+    struct slot fresh;
+
+    assert(k->opened);
+    int rc = kind == SLOT_RECOVERY ? check_recovery(k, secret, len) : 0;
+    if (!rc)
+        rc = slot_make(&fresh, kind, cost, &k->vault, secret, len, k->opened->kek);
+    if (rc)
+        return rc;
+    if (replace)
+        remove_slots(k, kind);
+    if (k->slot_count == SLOT_LIMIT)
+        return -E2BIG;
+    k->slots[k->slot_count++] = fresh;
+    return 0;
+}
+
+int keyring_save(const struct keyring *k, int dirfd, const char *name)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+
+    assert(k->opened);
+    if (k->slot_count == 0)
+        return E_NO_LAST_SLOT;
+    int rc = keyring_encode(k, &bytes, &len);
+    if (!rc)
+        rc = io_replace_file(dirfd, name, bytes, len, FAULT_keyring_write);
+    free(bytes);
+    return rc;
+}
+
+void keyring_free(struct keyring *k)
+{
+    if (!k)
+        return;
+    secret_free(k->opened);
+    free(k->file);
+    free(k);
+}
+
+const struct id128 *keyring_vault(const struct keyring *k) { return &k->vault; }
+
+size_t keyring_slots(const struct keyring *k) { return k->slot_count; }
+
+int keyring_slot(const struct keyring *k, size_t i, enum slot_kind *kind, struct kdf_cost *cost)
+{
+    if (i >= k->slot_count)
+        return -ENOENT;
+    *kind = slot_kind_of(&k->slots[i]);
+    *cost = slot_cost_of(&k->slots[i]);
+    return 0;
+}
+
+enum suite keyring_suite(const struct keyring *k)
+{
+    assert(k->opened);
+    return (enum suite)k->opened->suite;
+}
+
+uint64_t keyring_actor(const struct keyring *k)
+{
+    assert(k->opened);
+    return k->opened->actor;
+}
+
+int keyring_new_actor(struct keyring *k)
+{
+    assert(k->opened);
+    k->opened->actor = fresh_actor(k->opened->actor);
+    return 0;
+}
+
+uint32_t keyring_epoch(const struct keyring *k)
+{
+    assert(k->opened);
+    return k->opened->epoch;
+}
+
+const uint8_t *keyring_epoch_key(const struct keyring *k, uint32_t epoch)
+{
+    assert(k->opened);
+    for (uint32_t i = 0; i < k->opened->count; i++)
+        if (k->opened->epochs[i].number == epoch)
+            return k->opened->epochs[i].key;
+    return NULL;
+}
+
+const uint8_t *keyring_local_key(const struct keyring *k)
+{
+    assert(k->opened);
+    return k->opened->local_key;
+}
