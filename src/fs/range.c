@@ -56,6 +56,11 @@ static const uint8_t *ragged_at(void *ctx, uint32_t i)
     return ((struct ragged *)ctx)->bytes;
 }
 
+static bool all_zero(const uint8_t *p, size_t len)
+{
+    return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
+}
+
 static int ragged_prepare(struct fs *fs, struct inode *i, struct ragged *r)
 {
     uint32_t in_file = 0;
@@ -63,8 +68,8 @@ static int ragged_prepare(struct fs *fs, struct inode *i, struct ragged *r)
     if (r->from >= r->to)
         return 0;
     int rc = old_block(fs, i, r->block, r->bytes, &in_file);
-    if (rc || r->from >= in_file)
-        return rc;
+    if (rc || r->from >= in_file || all_zero(r->bytes + r->from, r->to - r->from))
+        return rc;             /* nothing to do, in a hole above all */
     r->trim = r->to >= in_file;
     if (r->trim)
         return 0;
