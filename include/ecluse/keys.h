@@ -60,7 +60,7 @@ int keyring_slot(const struct keyring *k, size_t i, enum slot_kind *kind, struct
 /* Valid when unlocked: */
 enum suite keyring_suite(const struct keyring *k);
 uint64_t keyring_actor(const struct keyring *k);
-/* Gives the device a new random actor id and device key (clone detected):
+/* Gives the device a new random actor id (clone detected):
  * the next publication starts a new chain. Save afterwards. */
 int keyring_new_actor(struct keyring *k);
 uint32_t keyring_epoch(const struct keyring *k);  /* current epoch */

@@ -14,6 +14,8 @@
 #include <ecluse/keys.h>
 #include <limits.h>
 
+#define BALLAST_SIZE (64ull << 20)   /* made at init, spent and restored by the commit */
+
 /* <base>/<vault id>, where base is `explicit_dir` when given, else
  * $XDG_STATE_HOME/ecluse (default ~/.local/state/ecluse), for root
  * /var/lib/ecluse. -ENAMETOOLONG. */

@@ -27,7 +27,6 @@
 /* Dirty rows at which the thread commits early; and at which callers wait. */
 #define DIRTY_WAKE 12000u
 #define DIRTY_WAIT 36000u
-#define BALLAST_SIZE (64u << 20)
 
 static _Thread_local bool may_fetch;
 
@@ -71,11 +70,11 @@ static void space_regained(struct fs *fs)
     if (!atomic_load(&fs->no_space) || fstatvfs(fs->state->dir, &v))
         return;
     uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize, size = (uint64_t)v.f_blocks * v.f_frsize;
-    if (bytes < (size > 16ull * BALLAST_SIZE ? 2ull * BALLAST_SIZE : size / 32))
+    if (bytes < (size > 16 * BALLAST_SIZE ? 2 * BALLAST_SIZE : size / 32))
         return;
     int fd = openat(fs->state->dir, "ballast", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0) {
-        if (size > 16ull * BALLAST_SIZE && posix_fallocate(fd, 0, BALLAST_SIZE))
+        if (size > 16 * BALLAST_SIZE && posix_fallocate(fd, 0, BALLAST_SIZE))
             log_debug("ECL-0303 the ballast could not be restored");
         close(fd);
     }

@@ -34,7 +34,6 @@
 #include <unistd.h>
 
 #define VAULT_FORMAT 1u
-#define BALLAST_SIZE (64ull << 20)  /* as in commit.c, which spends and restores it */
 #define WORK_ROOM (8ull << 20)      /* for the index and the rest of a new state */
 
 /* A path that may not exist yet, without symbolic links: all but what follows
