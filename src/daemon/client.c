@@ -223,32 +223,6 @@ int daemon_find(const char *path, struct daemon_ref *out)
     return rc;
 }
 
-/* --- asking ------------------------------------------------------------------------ */
-
-int daemon_status(const struct daemon_ref *d, char **json)
-{
-    char vault[ID_TEXT];
-
-    int rc = ask_at(d->socket, "status\n", STATUS_MS, json);
-    if (rc || daemon_json_text(*json, "vault", vault, sizeof vault))
-        return rc;
-    rc = result_of(*json);
-    free(*json);
-    return rc ? rc : E_CONTROL;
-}
-
-int daemon_flush(const struct daemon_ref *d)
-{
-    char *answer;
-
-    int rc = ask_at(d->socket, "flush\n", NO_LIMIT, &answer);
-    if (rc)
-        return rc;
-    rc = result_of(answer);
-    free(answer);
-    return rc;
-}
-
 static void wait_for_process(int pidfd)
 {
     struct pollfd p = { .fd = pidfd, .events = POLLIN };
@@ -277,6 +251,53 @@ static int unmount_by(const struct daemon_ref *d)
             wait_for_process(pidfd);
         close(pidfd);
     }
+    return rc;
+}
+
+bool client_wait_for_end(const char *state_path)
+{
+    struct daemon_ref *all = NULL;
+    bool waited = false;
+    char *answer = NULL;
+    int64_t mounted;
+
+    int count = daemon_list(&all);
+    for (int k = 0; k < count && !waited; k++) {
+        if (strcmp(all[k].state, state_path) || daemon_status(&all[k], &answer))
+            continue;
+        if (daemon_json_number(answer, "mounted", &mounted) && !mounted) {
+            log_info("ECL-0505 waiting for the last publication of the mount before");
+            waited = unmount_by(&all[k]) != E_MOUNT_BUSY;
+        }
+        free(answer);
+    }
+    free(all);
+    return waited;
+}
+
+/* --- asking ------------------------------------------------------------------------ */
+
+int daemon_status(const struct daemon_ref *d, char **json)
+{
+    char vault[ID_TEXT];
+
+    int rc = ask_at(d->socket, "status\n", STATUS_MS, json);
+    if (rc || daemon_json_text(*json, "vault", vault, sizeof vault))
+        return rc;
+    rc = result_of(*json);
+    free(*json);
+    return rc ? rc : E_CONTROL;
+}
+
+int daemon_flush(const struct daemon_ref *d)
+{
+    char *answer;
+
+    int rc = ask_at(d->socket, "flush\n", NO_LIMIT, &answer);
+    if (rc)
+        return rc;
+    rc = result_of(answer);
+    free(answer);
     return rc;
 }
 

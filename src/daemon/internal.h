@@ -81,6 +81,7 @@ struct served {
 
 /* Unmounts what we mounted, and nothing that came after it. E_MOUNT_BUSY, E_NOT_MOUNTED. */
 int served_release(const struct served *s);
+bool served_is_mounted(const struct served *s);
 
 /* --- process.c: what the process may and may not ----------------------------- */
 
@@ -114,6 +115,12 @@ int runtime_dir(char out[SOCKET_PATH_MAX]);
 /* Calls visit for every directory that may hold sockets, with the user it must
  * belong to; a non-zero return ends the walk. */
 int runtime_each(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ctx);
+
+/* --- client.c -------------------------------------------------------------------------------- */
+
+/* When the daemon that uses this state is unmounted and only publishes, waits
+ * for its end and returns true. */
+bool client_wait_for_end(const char *state_path);
 
 /* --- json.c, report.c --------------------------------------------------------------------- */
 

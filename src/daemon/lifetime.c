@@ -30,16 +30,17 @@ struct lifetime {
     atomic_bool stop;
 };
 
-int served_release(const struct served *s)
+bool served_is_mounted(const struct served *s)
 {
     struct mounted now;
 
-    int rc = mounted_at(s->config->mountpoint, &now);
-    if (rc)
-        return rc;
-    if (now.major != s->mount.major || now.minor != s->mount.minor)
-        return E_NOT_MOUNTED;
-    return mounted_release(s->config->mountpoint, false);
+    return mounted_at(s->config->mountpoint, &now) == 0 && now.major == s->mount.major &&
+           now.minor == s->mount.minor;
+}
+
+int served_release(const struct served *s)
+{
+    return served_is_mounted(s) ? mounted_release(s->config->mountpoint, false) : E_NOT_MOUNTED;
 }
 
 /* Has the kernel write back what it holds for us; we are still serving. */

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,9 +82,10 @@ bool mounted_is_ours(const struct mounted *m)
 
 bool mounted_is_dead(const char *path)
 {
-    struct stat st;
+    struct statfs fs;
 
-    return lstat(path, &st) && (errno == ENOTCONN || errno == ECONNABORTED);
+    /* Attributes would come from the kernel's cache; this is always asked. */
+    return statfs(path, &fs) && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* --- unmounting -------------------------------------------------------------- */

@@ -64,8 +64,10 @@ static int open_state(const struct mount_config *c, struct vault_files *f)
     if (rc)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
     rc = state_open(&f->state, path, &f->vault.vault);
+    if (rc == E_STATE_IN_USE && client_wait_for_end(path))
+        rc = state_open(&f->state, path, &f->vault.vault);
     f->state_open = rc == 0;
-    return blame(c, path, rc);
+    return blame(c, rc == E_STATE_IN_USE ? c->store_path : path, rc);
 }
 
 static int check_nesting(const struct mount_config *c, const struct vault_files *f)

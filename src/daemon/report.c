@@ -69,7 +69,7 @@ int report_status(const struct served *s, bool closing, struct buf *out)
     identity(s, out);
     json_string(out, "store", s->config->store_path);
     json_string(out, "suite", suite_name(s->suite));
-    json_bool(out, "mounted", !closing);
+    json_bool(out, "mounted", !closing && served_is_mounted(s));
     json_number(out, "since", s->since);
     json_bool(out, "cloned", s->cloned);
     if (!closing) {
