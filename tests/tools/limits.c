@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 static void sparse_to_the_last_byte(void)
 {
@@ -25,6 +24,28 @@ static void sparse_to_the_last_byte(void)
     EXPECT(!fstat(fd, &st) && st.st_size == INT64_MAX && st.st_blocks < 1024);
     EXPECT(lseek(fd, 0, SEEK_DATA) <= far && lseek(fd, 0, SEEK_DATA) >= far - (1 << 20));
     EXPECT(!ftruncate(fd, 0) && !fstat(fd, &st) && st.st_size == 0 && !close(fd));
+}
+
+/* Data that is really there on both sides of 1 TiB and 5 TiB, and truncation between. */
+static void data_beyond_a_tebibyte(void)
+{
+    enum { PIECE = 3 << 20 };
+    static const off_t at[] = { ((off_t)1 << 40) - 1000000, (off_t)5 << 40 };
+    static char bytes[PIECE], got[PIECE];
+    for (size_t i = 0; i < PIECE; i++)
+        bytes[i] = (char)(i * 13 ^ i >> 11);
+    int fd = open("f", O_RDWR | O_CREAT | O_EXCL, 0644);
+    EXPECT(fd >= 0);
+    for (int i = 0; i < 2; i++)
+        EXPECT(pwrite(fd, bytes, PIECE, at[i]) == PIECE);
+    EXPECT(!fsync(fd) && !close(fd) && (fd = open("f", O_RDWR)) >= 0);
+    for (int i = 0; i < 2; i++)
+        EXPECT(pread(fd, got, PIECE, at[i]) == PIECE && !memcmp(bytes, got, PIECE));
+    struct stat st;
+    EXPECT(!fstat(fd, &st) && st.st_size == at[1] + PIECE);
+    EXPECT(st.st_blocks >= 2 * PIECE / 512 && st.st_blocks < 4 * PIECE / 512);
+    EXPECT(!ftruncate(fd, at[1] + 5) && !ftruncate(fd, at[1] + 10) && pread(fd, got, 20, at[1]) == 10);
+    EXPECT(!memcmp(got, bytes, 5) && !memcmp(got + 5, "\0\0\0\0", 5) && !close(fd));
 }
 
 static void collapse_and_insert_are_refused(void)
@@ -76,6 +97,7 @@ static void unnamed_files_are_refused(void)
 
 static const struct check checks[] = {
     { "a file may be sparse to 8 EiB", sparse_to_the_last_byte, false },
+    { "data lies beyond 1 TiB and 5 TiB", data_beyond_a_tebibyte, false },
     { "collapse and insert are refused and change nothing", collapse_and_insert_are_refused, false },
     { "a name is found in both Unicode forms", accents_are_found_in_both_forms, false },
     { "an exact name wins over its variant", an_exact_name_wins, false },

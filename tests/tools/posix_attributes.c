@@ -132,6 +132,31 @@ static void directories_tell_of_changes(void)
     EXPECT(later(stat_of("e").st_ctim, e.st_ctim));
 }
 
+static bool read_one(const char *name)
+{
+    char one;
+    int fd = open(name, O_RDONLY);
+    return fd >= 0 && read(fd, &one, 1) == 1 && !close(fd);
+}
+
+/* relatime: a read moves the access time when that is not later than the last change. */
+static void reading_moves_the_access_time_once(void)
+{
+    struct timespec old[2] = { { 1000000000, 0 }, { 1100000000, 0 } };
+    int fd = open("f", O_WRONLY | O_CREAT, 0644);
+    EXPECT(fd >= 0 && write(fd, "data", 4) == 4 && !close(fd));
+    EXPECT(!utimensat(AT_FDCWD, "f", old, 0));
+    tick();
+    EXPECT(read_one("f"));
+    struct stat first = stat_of("f");
+    EXPECT(first.st_atim.tv_sec > 1200000000 && first.st_mtim.tv_sec == 1100000000);
+    tick();
+    EXPECT(read_one("f") && equal(stat_of("f").st_atim, first.st_atim));
+    EXPECT(equal(stat_of("f").st_ctim, first.st_ctim));
+    fd = open("f", O_RDONLY | O_NOATIME);
+    EXPECT(fd >= 0 && !close(fd));
+}
+
 static void modes_obey_the_umask(void)
 {
     mode_t old = umask(027);
@@ -259,6 +284,7 @@ static const struct check checks[] = {
     { "each change moves the times that it should", changes_move_the_right_times, false },
     { "a time set after a write stays", writing_ends_with_its_time, false },
     { "a directory's times tell of its changes", directories_tell_of_changes, false },
+    { "a read moves the access time once", reading_moves_the_access_time_once, false },
     { "modes obey the umask and chmod", modes_obey_the_umask, false },
     { "extended attributes are bytes", xattrs_are_bytes, false },
     { "extended attributes are created, replaced and removed", xattr_flags, false },
