@@ -83,7 +83,12 @@ static int wait_for_child(pid_t child, int pipe_end)
             return complain(-errno, NULL);
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
-    fprintf(stderr, _("ecluse: the daemon was ended by signal %d\n"), WTERMSIG(status));
+    int sig = WTERMSIG(status);
+    if (sig == SIGINT || sig == SIGQUIT || sig == SIGTERM || sig == SIGHUP) {
+        signal(sig, SIG_DFL);  /* the user's wish: as if we were one process */
+        raise(sig);
+    }
+    fprintf(stderr, _("ecluse: the daemon was ended by signal %d\n"), sig);
     return EXIT_SYSTEM;
 }
 

@@ -24,13 +24,27 @@ static int parse(int argc, char **argv, char **state, int least)
     return rc;
 }
 
+/* The error came after the unmounting: it is about the last publication. */
+static bool was_unmounted(int error)
+{
+    return error && error != E_NOT_MOUNTED && error != E_MOUNT_BUSY && error != E_CONTROL && error != -EPERM &&
+           error != -EACCES && error != -EAGAIN && error != E_FUSE;
+}
+
 int command_umount(int argc, char **argv)
 {
     char *state = NULL;
 
     int rc = parse(argc, argv, &state, 1);
     free(state);
-    return rc ? rc : complain(daemon_unmount(argv[optind]), argv[optind]);
+    if (rc)
+        return rc;
+    rc = daemon_unmount(argv[optind]);
+    int code = complain(rc, argv[optind]);
+    if (was_unmounted(rc))
+        fputs(_("The folder is unmounted all the same. What could not be published stays on this\n"
+                "device, and is published after the next mount.\n"), stderr);
+    return code;
 }
 
 /* Every mounted vault of the user; the first failure is the exit code. */

@@ -144,9 +144,24 @@ static int ask_identity(const struct finding *f, struct daemon_ref *out)
         return fd;
     int rc = ask(fd, "ping\n", PING_MS, &answer);
     close(fd);
-    if (!rc && (!parse_identity(answer, out) || !is_credible(out, peer.uid, f->owner)))
+    if (!rc && !parse_identity(answer, out))
+        rc = result_of(answer) == -EAGAIN ? -EAGAIN : E_CONTROL;
+    if (!rc && !is_credible(out, peer.uid, f->owner))
         rc = E_CONTROL;
     free(answer);
+    return rc;
+}
+
+/* A daemon whose connections are all taken frees one within seconds. */
+static int ask_patiently(const struct finding *f, struct daemon_ref *out)
+{
+    static const struct timespec pause = { .tv_nsec = 100000000 };
+    int rc = ask_identity(f, out);
+
+    for (int tries = 0; rc == -EAGAIN && tries < 100; tries++) {
+        nanosleep(&pause, NULL);
+        rc = ask_identity(f, out);
+    }
     return rc;
 }
 
@@ -159,7 +174,7 @@ static int look_at(struct finding *f, const char *name)
     struct daemon_ref *d = &f->v[f->count];
     memset(d, 0, sizeof *d);
     int n = snprintf(d->socket, SOCKET_PATH_MAX, "%s/%s", f->dir, name);
-    if (n > 0 && (size_t)n < SOCKET_PATH_MAX && ask_identity(f, d) == 0)
+    if (n > 0 && (size_t)n < SOCKET_PATH_MAX && ask_patiently(f, d) == 0)
         f->count++;
     return 0;
 }

@@ -102,13 +102,22 @@ static int serve(struct served *s, struct control **control)
     return rc;
 }
 
+/* What the filesystem finds wrong on opening is the store's or the state's. */
+static int blame_open(const struct served *s, const struct vault_files *f, int error)
+{
+    enum exit_code kind = error_exit(error);
+    bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
+
+    return blame(s->config, store ? s->config->store_path : f->state.path, error);
+}
+
 static int run(struct served *s, struct vault_files *f)
 {
     struct control *control = NULL;
 
     int rc = new_session(s);
     if (!rc)
-        rc = blame(s->config, f->state.path, open_fs(s, f));
+        rc = blame_open(s, f, open_fs(s, f));
     if (!rc)
         rc = mount_it(s, f);
     if (!rc)

@@ -63,25 +63,40 @@ int runtime_dir(char out[SOCKET_PATH_MAX])
     return rc;
 }
 
-/* Root also sees the daemons of logged-in users. */
-static int each_user(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ctx)
+struct users { int (*visit)(void *ctx, const char *dir, uid_t owner); void *ctx; };
+
+/* Directories of one kind: `prefix` UID `suffix`, found by listing `parent`. */
+static int each_user(const struct users *u, const char *parent, const char *prefix, const char *suffix)
 {
-    DIR *users = opendir("/run/user");
+    DIR *all = opendir(parent);
     char dir[SOCKET_PATH_MAX], *end;
+    size_t skip = strlen(prefix);
     int rc = 0;
 
-    if (!users)
+    if (!all)
         return 0;
-    for (struct dirent *d; !rc && (d = readdir(users));) {
-        unsigned long uid = strtoul(d->d_name, &end, 10);
-        if (end == d->d_name || *end || uid == 0)
+    for (struct dirent *d; !rc && (d = readdir(all));) {
+        const char *digits = d->d_name + skip;
+        if (strncmp(d->d_name, prefix, skip) || *digits < '1' || *digits > '9')
             continue;
-        snprintf(dir, sizeof dir, "/run/user/%lu/ecluse", uid);
+        unsigned long uid = strtoul(digits, &end, 10);
+        if (*end || uid > UINT32_MAX)
+            continue;
+        snprintf(dir, sizeof dir, "%s/%s%lu%s", parent, prefix, uid, suffix);
         if (is_private(dir, (uid_t)uid))
-            rc = visit(ctx, dir, (uid_t)uid);
+            rc = u->visit(u->ctx, dir, (uid_t)uid);
     }
-    closedir(users);
+    closedir(all);
     return rc;
+}
+
+/* Root also sees the daemons of users. */
+static int each_of_users(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ctx)
+{
+    struct users u = { visit, ctx };
+
+    int rc = each_user(&u, "/run/user", "", "/ecluse");
+    return rc ? rc : each_user(&u, "/tmp", "ecluse-", "");
 }
 
 int runtime_each(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ctx)
@@ -96,5 +111,5 @@ int runtime_each(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ct
             memcpy(first, dir, sizeof first);
         rc = visit(ctx, dir, geteuid());
     }
-    return rc || geteuid() ? rc : each_user(visit, ctx);
+    return rc || geteuid() ? rc : each_of_users(visit, ctx);
 }
