@@ -180,7 +180,20 @@ static bool park(struct worker *w)
 
 /* --- working --------------------------------------------------------------------------- */
 
-/* False when the worker is one too many. */
+/* False when enough others are free: who leaves was never counted, or those
+ * that are leaving would keep others from being called. */
+static bool become_free(struct pool *p)
+{
+    unsigned n = atomic_load(&p->free);
+
+    do {
+        if (n >= FREE_MAX)
+            return false;
+    } while (!atomic_compare_exchange_weak(&p->free, &n, n + 1));
+    return true;
+}
+
+/* False when the worker is one too many; it counts as free no longer. */
 static bool serve(struct worker *w, size_t len)
 {
     struct pool *p = &w->session->pool;
@@ -198,8 +211,10 @@ static bool serve(struct worker *w, size_t len)
     if (atomic_fetch_sub(&p->free, 1) == 1)
         worker_call(w->session);
     channel_process(w, len);
-    if (atomic_fetch_add(&p->free, 1) >= FREE_MAX && !leads(w))
+    if (!become_free(p)) {
+        resign(w, 0);
         return false;
+    }
     if (quick && atomic_load_explicit(&p->pace, memory_order_relaxed) >= PACE_COUNT)
         atomic_compare_exchange_strong(&p->leader, &nobody, w);
     return true;
@@ -216,10 +231,14 @@ void *dispatch_work(void *arg)
         int n = leads(w) ? spin(w) : receive(w);
         if (n == -EINTR || n == -EAGAIN)
             continue;
-        if (n <= 0 || !serve(w, (size_t)n))
+        if (n <= 0) {
+            resign(w, 0);
+            atomic_fetch_sub(&w->session->pool.free, 1);
+            break;
+        }
+        if (!serve(w, (size_t)n))
             break;
     }
-    resign(w, 0);
     worker_leave(w);
     return NULL;
 }

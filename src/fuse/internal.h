@@ -123,7 +123,7 @@ int worker_call(struct session *s);
  * waits as it likes, for w->called at least, and unparks. */
 bool worker_park(struct worker *w, bool (*still)(struct worker *w));
 void worker_unpark(struct worker *w);
-/* The last act of a free worker's thread. */
+/* The last act of a worker's thread, which does not count as free any more. */
 void worker_leave(struct worker *w);
 
 /* --- init.c: what the kernel and we agree on -------------------------------------- */

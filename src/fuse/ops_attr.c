@@ -4,7 +4,8 @@
  *
  * Who may change what was checked by the kernel (default_permissions).  The
  * clearing of suid, sgid and file capabilities is ours: on a truncation when
- * the kernel says so, on a change of owner always.
+ * the kernel says so, on a change of owner always, and on a SETATTR that sets
+ * nothing, which is all the kernel sends before fallocate and copy_file_range.
  */
 #include "internal.h"
 #include <sys/statvfs.h>
@@ -42,7 +43,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
     unsigned set = fields(to_set);
 
     (void)fi;
-    if (set & (FS_SET_UID | FS_SET_GID))
+    if (!set || (set & (FS_SET_UID | FS_SET_GID)))
         set |= FS_KILL_PRIV;
     int rc = fs_setattr(fs_of(req), ino, set, attr, &result);
     reply_attr(req, rc, &result);

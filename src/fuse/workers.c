@@ -156,7 +156,6 @@ void worker_leave(struct worker *w)
     struct worker **at = &p->working;
 
     pthread_mutex_lock(&p->lock);
-    atomic_fetch_sub(&p->free, 1);
     while (*at != w)
         at = &(*at)->next;
     *at = w->next;
