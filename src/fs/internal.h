@@ -174,6 +174,13 @@ struct flight {
     uint64_t end;              /* where its bytes end, once they are written; else 0 */
 };
 
+/* Kept free in every segment besides 64 bytes per append: for the fixed parts
+ * of a footer, and for the runs into which overwritten appends fall apart. A
+ * segment below 80 % live is resealed, so that is at most a fifth of its 4,000
+ * blocks, REVERSE_RUN_MAX bytes each. */
+#define FOOTER_ROOM (64u << 10)
+#define REVERSE_RUN_MAX 56u
+
 #define SEGMENT_BUCKETS 1024u
 #define SEGMENTS_OPEN 192u     /* unreferenced descriptors kept open */
 
@@ -479,8 +486,10 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
 struct reverse;
 int reverse_new(struct reverse **out);
 int reverse_add(struct reverse *r, const uint8_t *rows, size_t len);
-/* The footer's beginning for one segment: actors and runs; names are looked up. */
-int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, struct buf *out);
+/* The footer's beginning for one segment: actors and runs; names are looked up.
+ * It keeps to `budget` bytes by leaving out names, which are hints, and further
+ * references to bytes that have one. */
+int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out);
 void reverse_free(struct reverse *r);
 
 pthread_rwlock_t *data_lock(struct fs *fs, uint64_t ino);

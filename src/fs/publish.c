@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define FOOTER_FIXED 1024u           /* sealing, trailer, counts */
 #define ROWS_MAX (8u << 20)          /* rows in one payload, about */
 #define VOLUME_MAX (1ull << 30)      /* staged bytes that do not wait */
 #define NOTES_MAX 100000u            /* rows that do not wait */
@@ -141,11 +142,13 @@ static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, con
                         struct segment_row *row)
 {
     struct buf footer = { 0 };
+    size_t payload_len = payload ? payload->len : 0;
+    uint64_t taken = s->used + payload_len + FOOTER_FIXED;
 
-    int rc = reverse_footer(fs, r, s->number, &footer);
+    int rc = reverse_footer(fs, r, s->number, taken < SEGMENT_MAX ? (size_t)(SEGMENT_MAX - taken) : 0, &footer);
     if (!rc) {
         footer_end(&footer, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
-                   payload ? payload->data : NULL, payload ? payload->len : 0);
+                   payload ? payload->data : NULL, payload_len);
         rc = footer.failed ? -ENOMEM : seal_file(s, &footer, row);
     }
     buf_free(&footer);
@@ -159,7 +162,7 @@ static int choose_carrier(struct fs *fs, struct cut *c, const struct publication
     struct segment *last = c->count ? c->v[c->count - 1] : NULL;
     size_t payload = p->rows.len + 64 * c->count + 4096;
 
-    if (last && segment_size_class(last->used + last->footer + payload + payload / 16))
+    if (last && segment_size_class(last->used + last->footer + FOOTER_ROOM + payload + payload / 16))
         return 0;
     struct segment *fresh;
     int rc = segment_create(fs, &fresh);

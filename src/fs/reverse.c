@@ -67,12 +67,15 @@ int reverse_add(struct reverse *r, const uint8_t *rows, size_t len)
     return rc ? rc : r->entries.failed || r->owners.failed ? -ENOMEM : 0;
 }
 
+/* Of two at the same place the longer one first: it covers the other. */
 static int by_place(const void *a, const void *b)
 {
     const struct reverse_entry *x = a, *y = b;
     if (x->segment != y->segment)
         return x->segment < y->segment ? -1 : 1;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x->count > y->count ? -1 : x->count < y->count;
 }
 
 static int by_ino(const void *a, const void *b)
@@ -99,41 +102,87 @@ static const struct owner *owner_of(const struct reverse *r, uint64_t ino)
     return r->owners.len ? bsearch(&key, r->owners.data, r->owners.len / sizeof key, sizeof key, by_ino) : NULL;
 }
 
-static int write_run(struct fs *fs, struct reverse *r, const struct reverse_entry *e, uint64_t *named,
-                     struct row_hold *hold, struct buf *out)
+/* One segment's runs, in the order of their bytes, as they are written. */
+struct listing {
+    struct fs *fs;
+    struct reverse *r;
+    size_t budget;
+    uint64_t named;            /* the file whose name was told last */
+    uint64_t covered;          /* bytes below have a reference */
+    size_t needed;             /* runs to come that are the first reference */
+    struct row_hold hold;
+    struct buf *out;
+};
+
+static uint64_t end_of(const struct reverse_entry *e)
 {
-    const struct owner *o = owner_of(r, e->ino);
-    struct reverse_run run = { .ino = e->ino, .first = e->first, .offset = e->offset,
-                               .count = e->count, .last = e->last };
+    return e->offset + (uint64_t)(e->count - 1) * SEALED_BLOCK + e->last + SEAL_OVERHEAD;
+}
+
+/* Is there room for something that is not needed? */
+static bool affordable(const struct listing *l, size_t len)
+{
+    return l->out->len + len + l->needed * REVERSE_RUN_MAX <= l->budget;
+}
+
+static int find_name(struct listing *l, const struct owner *o, struct reverse_run *run)
+{
     struct dirent_row d;
 
-    if (o) {
-        run.version = o->version;
-        run.parent = o->parent;
-        if (*named != e->ino) {   /* once per file and segment is enough */
-            int rc = index_dirent_at(fs->index, o->parent, o->cookie, &d, hold);
-            if (rc && rc != -ENOENT)
-                return rc;
-            if (!rc) {
-                run.name = d.name;
-                run.name_len = d.name_len;
-            }
-        }
-        *named = e->ino;
+    int rc = index_dirent_at(l->fs->index, o->parent, o->cookie, &d, &l->hold);
+    if (rc)
+        return rc == -ENOENT ? 0 : rc;
+    if (affordable(l, d.name_len)) {
+        run->name = d.name;
+        run->name_len = d.name_len;
     }
-    footer_run(out, &run);
     return 0;
 }
 
-int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, struct buf *out)
+static int write_run(struct listing *l, const struct reverse_entry *e)
 {
-    uint64_t named = 0;
-    const struct reverse_entry *e = (const struct reverse_entry *)(const void *)r->entries.data;
-    size_t count = r->entries.len / sizeof *e, low = 0, high = count;
-    struct row_hold hold = { 0 };
+    const struct owner *o = owner_of(l->r, e->ino);
+    struct reverse_run run = { .ino = e->ino, .first = e->first, .offset = e->offset,
+                               .count = e->count, .last = e->last };
+    bool first = end_of(e) > l->covered;
     int rc = 0;
 
-    sort(r);
+    if (first) {
+        l->covered = end_of(e);
+        l->needed--;
+    } else if (!affordable(l, REVERSE_RUN_MAX)) {
+        return 0;
+    }
+    if (o) {
+        run.version = o->version;
+        run.parent = o->parent;
+        if (l->named != e->ino)   /* once per file and segment is enough */
+            rc = find_name(l, o, &run);
+        l->named = e->ino;
+    }
+    footer_run(l->out, &run);
+    return rc;
+}
+
+static size_t count_needed(const struct reverse_entry *e, size_t count)
+{
+    uint64_t covered = 0;
+    size_t needed = 0;
+
+    for (size_t k = 0; k < count; k++)
+        if (end_of(&e[k]) > covered) {
+            covered = end_of(&e[k]);
+            needed++;
+        }
+    return needed;
+}
+
+/* Where the entries of segment numbers from `segment` on begin. */
+static size_t lower_bound(const struct reverse *r, uint64_t segment)
+{
+    const struct reverse_entry *e = (const struct reverse_entry *)(const void *)r->entries.data;
+    size_t low = 0, high = r->entries.len / sizeof *e;
+
     while (low < high) {
         size_t mid = (low + high) / 2;
         if (e[mid].segment < segment)
@@ -141,9 +190,21 @@ int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, struct bu
         else
             high = mid;
     }
+    return low;
+}
+
+int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out)
+{
+    struct listing l = { .fs = fs, .r = r, .budget = budget, .out = out };
+    int rc = 0;
+
+    sort(r);
+    const struct reverse_entry *e = (const struct reverse_entry *)(const void *)r->entries.data;
+    size_t from = lower_bound(r, segment), end = lower_bound(r, (uint64_t)segment + 1);
+    l.needed = from < end ? count_needed(e + from, end - from) : 0;
     footer_begin(out, fs->actors, fs->actor_count);
-    for (; !rc && low < count && e[low].segment == segment; low++)
-        rc = write_run(fs, r, &e[low], &named, &hold, out);
-    row_hold_free(&hold);
+    for (size_t k = from; !rc && k < end; k++)
+        rc = write_run(&l, &e[k]);
+    row_hold_free(&l.hold);
     return rc ? rc : out->failed ? -ENOMEM : 0;
 }

@@ -20,8 +20,6 @@
 
 /* What one append adds to the estimate of its footer: a run and a name. */
 #define FOOTER_PER_APPEND 64u
-/* Room that must be left for the fixed parts of what segment_finish adds. */
-#define FOOTER_FIXED 4096u
 
 int segments_init(struct fs *fs)
 {
@@ -136,8 +134,11 @@ static int open_file(struct fs *fs, struct segment *s)
     char name[ID_TEXT];
     id_format(&s->id, name);
 
-    s->fd = openat(fs->state->staging, name, (s->staged && !fs->opt.read_only ? O_RDWR : O_RDONLY) |
-                   O_CLOEXEC | O_NOFOLLOW);
+    if (s->staged && !fs->opt.read_only)
+        s->fd = openat(fs->state->staging, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    /* On its way into the store it is read-only already. */
+    if (s->fd < 0)
+        s->fd = openat(fs->state->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (s->fd < 0 && errno != ENOENT)
         return -errno;
     if (s->fd < 0)
@@ -357,7 +358,7 @@ static void close_open(struct segments *t)
 
 static uint32_t room(const struct segment *s, uint32_t blocks, uint32_t last)
 {
-    uint64_t limit = SEGMENT_MAX - FOOTER_FIXED - s->footer - FOOTER_PER_APPEND;
+    uint64_t limit = SEGMENT_MAX - FOOTER_ROOM - s->footer - FOOTER_PER_APPEND;
     uint64_t want = (uint64_t)(blocks - 1) * SEALED_BLOCK + last + SEAL_OVERHEAD;
 
     if (s->used >= limit)

@@ -310,6 +310,44 @@ START_TEST(published_segments_that_die_leave_the_others_readable)
 }
 END_TEST
 
+/* Names of 250 bytes are ten times the content here, and shared copies need no
+ * content at all: the reverse maps must still fit. */
+START_TEST(a_footer_that_would_outgrow_its_segment_leaves_out_hints)
+{
+    struct opened v;
+    struct fs_status status;
+    char name[251];
+    uint8_t page[4096];
+
+    open_vault(&v);
+    for (unsigned n = 0; n < 60000; n++) {
+        memset(name, 'x', 250);
+        snprintf(name, 9, "%08u", n);
+        name[8] = 'x';
+        name[250] = '\0';
+        uint64_t f = make_file(v.fs, 1, name);
+        ck_assert_int_eq(fs_write(v.fs, f, name, 100, 0, false, false), 100);
+        fs_release(v.fs, f, O_RDWR);
+    }
+    uint64_t scattered = make_file(v.fs, 1, "scattered");
+    for (unsigned n = 0; n < 2048; n++) {
+        fill(page, sizeof page, n);
+        uint64_t block = (n * 1021ull) % 2048;
+        ck_assert_int_eq(fs_write(v.fs, scattered, page, 4096, block * 4096, false, false), 4096);
+    }
+    for (unsigned n = 0; n < 150; n++) {
+        snprintf(name, sizeof name, "copy %u", n);
+        uint64_t f = make_file(v.fs, 1, name);
+        ck_assert_int_eq(fs_copy(v.fs, scattered, 0, f, 0, 8 * MIB), 8 * MIB);
+        fs_release(v.fs, f, O_RDWR);
+    }
+    ck_assert_int_eq(fs_flush(v.fs), 0);
+    ck_assert_int_eq(fs_status(v.fs, &status), 0);
+    ck_assert_uint_eq(status.staged_bytes, 0);
+    close_vault(&v);
+}
+END_TEST
+
 START_TEST(a_vault_without_changes_publishes_nothing)
 {
     struct opened v;
@@ -490,6 +528,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_orphan_lives_while_open_and_is_reaped_after_a_kill);
     tcase_add_test(t, a_copy_shares_its_blocks);
     tcase_add_test(t, published_segments_that_die_leave_the_others_readable);
+    tcase_add_test(t, a_footer_that_would_outgrow_its_segment_leaves_out_hints);
     tcase_add_test(t, a_vault_without_changes_publishes_nothing);
     tcase_add_test(t, a_copied_state_becomes_another_actor_and_both_publish);
     tcase_add_test(t, the_mode_follows_an_access_list_and_the_list_the_mode);
