@@ -466,6 +466,9 @@ void publish_poke(struct fs *fs);              /* rows were noted */
 void publish_stop(struct fs *fs);
 int publish_final(struct fs *fs);              /* at the end, without the threads */
 int publish_complete(struct fs *fs);           /* finishes an interrupted intent */
+/* Every unpublished row, in slices of bounded size; by the owner of the turn, or
+ * while nobody commits. Forgets the cut of an earlier index_collect. */
+int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows, size_t len), void *ctx);
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
 int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
@@ -485,7 +488,7 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;
 int reverse_new(struct reverse **out);
-int reverse_add(struct reverse *r, const uint8_t *rows, size_t len);
+int reverse_add(void *reverse, const uint8_t *rows, size_t len);
 /* The footer's beginning for one segment: actors and runs; names are looked up.
  * It keeps to `budget` bytes by leaving out names, which are hints, and further
  * references to bytes that have one. */

@@ -11,8 +11,13 @@
  *
  * Before `intend` nothing has left; after it the same bytes are completed,
  * never regenerated (publish_complete, also after a crash).  When the rows do
- * not fit into one payload, parts that carry rows alone go first, flagged
- * `more`: whoever reads applies them together with the last one.
+ * not fit into one payload, further publications follow at once, each a cut of
+ * its own; all but the last are flagged `more`, and whoever reads applies them
+ * together.  Every publication takes all staged segments along, so that
+ *
+ *   a staged segment is referred to by unpublished rows, and by no others:
+ *
+ * live counts after a crash, resealing and reverse maps rest on this.
  *
  * A footer that could not be completed is written again with fresh nonces; the
  * earlier bytes never left the staging directory.
@@ -314,68 +319,78 @@ int publish_complete(struct fs *fs)
 
 /* --- one publication -------------------------------------------------------------------- */
 
-/* Commits and collects as one step; 1 when rows remain. */
-static int cut_and_collect(struct fs *fs, struct cut *c, struct buf *rows, uint64_t token)
+/* The rows of this part, and the reverse maps, which need all unpublished rows:
+ * those of later parts refer to the segments of this one. 1 when rows remain. */
+static int collect(struct fs *fs, struct buf *rows, struct reverse *r, uint64_t token)
+{
+    int rc = index_collect(fs->index, token, ROWS_MAX, rows);
+    if (rc == 0)
+        return reverse_add(r, rows->data, rows->len);
+    if (rc == 1)
+        rc = unpublished_scan(fs, reverse_add, r);
+    buf_reset(rows);
+    return rc ? rc : index_collect(fs->index, token, ROWS_MAX, rows);
+}
+
+/* Commits, collects and takes the segments as one step: a segment that the
+ * collected rows refer to must not die meanwhile. */
+static int cut_and_collect(struct fs *fs, struct cut *c, struct buf *rows, struct reverse *r, uint64_t token)
 {
     commit_take_turn(fs);
     int rc = commit_in_turn(fs, COMMIT_CUT);
     int result = rc;
     if (!rc)
-        rc = index_collect(fs->index, token, ROWS_MAX, rows);
+        rc = collect(fs, rows, r, token);
+    int taken = rc < 0 ? 0 : cut_take(fs, c);
     commit_give_turn(fs, result);
-    if (rc == 0 || rc == 1) {
-        int taken = rc == 0 ? cut_take(fs, c) : 0;
-        return taken ? taken : rc;
-    }
-    return rc;
+    return taken ? taken : rc;
+}
+
+static void describe(struct fs *fs, bool more, struct publication *p)
+{
+    p->more = more;
+    p->time = time(NULL);
+    p->seq = fs->publish.seq + 1;
+    if (!actors_chain_begins(fs, p->seq))
+        memcpy(p->previous, fs->publish.hash, sizeof p->previous);
 }
 
 /* One part, from the cut to the store. 1 when more has to follow. */
-static int publish_part(struct fs *fs, struct reverse *r)
+static int publish_part(struct fs *fs)
 {
     struct publication p = { 0 };
+    struct reverse *r = NULL;
     struct cut c = { 0 };
     uint8_t hash[SHA256_SIZE];
     uint64_t token;
+    bool more = false, intended = false;
 
     crypto_random(&token, sizeof token);
     token >>= 1;
-    int rc = cut_and_collect(fs, &c, &p.rows, token);
-    bool more = rc == 1;
-    if (rc >= 0 && p.rows.len == 0 && !c.count) {
-        cut_release(fs, &c);
-        return 0;
-    }
-    if (rc >= 0)
-        rc = reverse_add(r, p.rows.data, p.rows.len);
-    if (!rc && !c.v) {               /* a part of rows alone */
-        c.v = calloc(1, sizeof *c.v);
-        c.rows = calloc(1, sizeof *c.rows);
-        rc = c.v && c.rows ? 0 : -ENOMEM;
-    }
-    if (!rc) {
-        p.more = more;
-        p.time = time(NULL);
-        p.seq = fs->publish.seq + 1;
-        if (!actors_chain_begins(fs, p.seq))
-            memcpy(p.previous, fs->publish.hash, sizeof p.previous);
-        rc = seal_cut(fs, &c, &p, r, hash);
-    }
+    int rc = reverse_new(&r);
+    if (!rc)
+        rc = cut_and_collect(fs, &c, &p.rows, r, token);
+    more = rc == 1;
+    if (rc < 0 || (!p.rows.len && !c.count))
+        goto out;
+    describe(fs, more, &p);
+    rc = seal_cut(fs, &c, &p, r, hash);
     if (!rc)
         rc = intend(fs, &p, &c, hash, token);
-    if (rc)
+    intended = rc == 0;
+    if (!intended)
         mark_sealed(fs, &c, false);
+out:
     cut_release(fs, &c);
+    reverse_free(r);
     buf_free(&p.rows);
-    if (!rc)
+    if (intended)
         rc = publish_complete(fs);
-    return rc ? rc : more;
+    return rc < 0 ? rc : more;
 }
 
 static int publish_all(struct fs *fs)
 {
-    struct reverse *r = NULL;
-
     if (fs->opt.read_only)
         return 0;
     if (atomic_load(&fs->latched))
@@ -386,14 +401,11 @@ static int publish_all(struct fs *fs)
     if (rc == 1)
         rc = reseal_sparse(fs);
     if (!rc)
-        rc = reverse_new(&r);
-    if (!rc)
         do
-            rc = publish_part(fs, r);
+            rc = publish_part(fs);
         while (rc == 1);
-    reverse_free(r);
     if (atomic_exchange(&fs->publish_error, rc) != rc && rc)
-        log_warning("ECL-0401 publication: %s", error_name(rc));
+        log_warning("ECL-0410 publication: %s", error_name(rc));
     return rc;
 }
 

@@ -22,29 +22,7 @@ static uint64_t scan_token(void)
     return token >> 1;
 }
 
-typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
-
-static int scan_batch(const struct buf *rows, on_runs visit, void *ctx)
-{
-    struct reader in = reader_over(rows->data, rows->len);
-    struct record *rec = malloc(sizeof *rec);
-    int rc = rec ? 1 : -ENOMEM;
-
-    while (rc == 1 && (rc = batch_next(&in, rec)) == 1) {
-        int seen = 0;
-        if (rec->kind == RECORD_INODE)
-            seen = visit(ctx, rec->inode.ino, 0, rec->inode.runs, rec->inode.run_count);
-        else if (rec->kind == RECORD_CHUNK)
-            seen = visit(ctx, rec->chunk.ino, rec->chunk.n * CHUNK_BLOCKS, rec->chunk.runs, rec->chunk.run_count);
-        if (seen)
-            rc = seen;
-    }
-    free(rec);
-    return rc;
-}
-
-/* Every run of every unpublished row, in bounded memory. */
-static int scan_unpublished(struct fs *fs, on_runs visit, void *ctx)
+int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows, size_t len), void *ctx)
 {
     uint64_t token = scan_token();
     int more = 1;
@@ -52,12 +30,43 @@ static int scan_unpublished(struct fs *fs, on_runs visit, void *ctx)
     while (more == 1) {
         struct buf rows = { 0 };
         more = index_collect(fs->index, token, SCAN_ROWS, &rows);
-        int rc = more < 0 ? more : scan_batch(&rows, visit, ctx);
+        int rc = more < 0 ? more : visit(ctx, rows.data, rows.len);
         buf_free(&rows);
         if (rc < 0)
             return rc;
     }
     return more;
+}
+
+typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
+
+struct runs_scan { on_runs visit; void *ctx; };
+
+static int scan_rows(void *ctx, const uint8_t *rows, size_t len)
+{
+    const struct runs_scan *s = ctx;
+    struct reader in = reader_over(rows, len);
+    struct record *rec = malloc(sizeof *rec);
+    int rc = rec ? 1 : -ENOMEM;
+
+    while (rc == 1 && (rc = batch_next(&in, rec)) == 1) {
+        int seen = 0;
+        if (rec->kind == RECORD_INODE)
+            seen = s->visit(s->ctx, rec->inode.ino, 0, rec->inode.runs, rec->inode.run_count);
+        else if (rec->kind == RECORD_CHUNK)
+            seen = s->visit(s->ctx, rec->chunk.ino, rec->chunk.n * CHUNK_BLOCKS, rec->chunk.runs,
+                            rec->chunk.run_count);
+        if (seen)
+            rc = seen;
+    }
+    free(rec);
+    return rc;
+}
+
+static int scan_runs(struct fs *fs, on_runs visit, void *ctx)
+{
+    struct runs_scan s = { visit, ctx };
+    return unpublished_scan(fs, scan_rows, &s);
 }
 
 static int add_live(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count)
@@ -73,7 +82,7 @@ int reseal_count_live(struct fs *fs)
 {
     if (list_empty(&fs->segments.staged))
         return 0;
-    return scan_unpublished(fs, add_live, fs);
+    return scan_runs(fs, add_live, fs);
 }
 
 /* --- moving blocks --------------------------------------------------------------- */
@@ -220,7 +229,7 @@ static int reseal(struct fs *fs, bool all)
         rc = commit_in_turn(fs, COMMIT_INDEX);
         int result = rc;
         if (!rc)
-            rc = scan_unpublished(fs, note_places, &s);
+            rc = scan_runs(fs, note_places, &s);
         commit_give_turn(fs, result);
     }
     for (size_t at = 0; !rc && at < s.places.len; at += sizeof(struct place)) {

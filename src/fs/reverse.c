@@ -47,8 +47,9 @@ static void add_runs(struct reverse *r, uint64_t ino, uint64_t base, const struc
     }
 }
 
-int reverse_add(struct reverse *r, const uint8_t *rows, size_t len)
+int reverse_add(void *reverse, const uint8_t *rows, size_t len)
 {
+    struct reverse *r = reverse;
     struct reader in = reader_over(rows, len);
     struct record *rec = malloc(sizeof *rec);
     int rc = rec ? 1 : -ENOMEM;
