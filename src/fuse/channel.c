@@ -51,6 +51,7 @@ static void look(struct peek *p, const uint8_t *m, size_t len)
     const struct fuse_open_in *open;
     const struct fuse_create_in *create;
     const struct fuse_read_in *read;
+    const struct fuse_copy_file_range_in *copy;
     const struct fuse_init_in *init;
 
     *p = (struct peek){ .opcode = head->opcode, .program = true };
@@ -61,6 +62,10 @@ static void look(struct peek *p, const uint8_t *m, size_t len)
     case FUSE_READ:
         if ((read = body(m, len, sizeof *read)))
             p->payload = read->size;
+        break;
+    case FUSE_COPY_FILE_RANGE:
+        if ((copy = body(m, len, sizeof *copy)))
+            p->payload = copy->len < REQUEST_MAX ? (uint32_t)copy->len : REQUEST_MAX;
         break;
     case FUSE_OPEN:
         if ((open = body(m, len, sizeof *open)))

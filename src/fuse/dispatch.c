@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FREE_MAX 4u            /* free workers that stay */
+#define FREE_MAX 3u            /* free workers that stay */
 #define SPIN_NS 80000u         /* a leader gives up after that much silence */
 #define PACE_NS 100000u        /* requests that follow one another faster... */
 #define PACE_COUNT 16          /* ...so many times are a burst */
@@ -48,9 +48,9 @@ static uint64_t now_ns(void)
 static bool is_quick(const struct peek *p)
 {
     switch (p->opcode) {
-    case FUSE_READ: case FUSE_WRITE:
+    case FUSE_READ: case FUSE_WRITE: case FUSE_COPY_FILE_RANGE:
         return p->payload <= QUICK_BYTES;
-    case FUSE_FSYNC: case FUSE_FSYNCDIR: case FUSE_FALLOCATE: case FUSE_LSEEK: case FUSE_COPY_FILE_RANGE:
+    case FUSE_FSYNC: case FUSE_FSYNCDIR:
         return false;
     default:
         return true;

@@ -30,7 +30,7 @@
  * 3.14 hides the flags that come with FUSE_HANDLE_KILLPRIV_V2. */
 struct peek {
     uint32_t opcode;
-    uint32_t payload;        /* bytes to be read or written; 0 for others */
+    uint32_t payload;        /* bytes to be read, written or copied; 0 for others */
     bool kill_priv;
     bool program;            /* a program waits for it; else the kernel's own doing */
     uint32_t init_flags;     /* INIT only: what the kernel offers */
