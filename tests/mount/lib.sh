@@ -70,12 +70,14 @@ new_passphrase() { # new_passphrase FILE
     (umask 077 && head -c 18 /dev/urandom | base64 >"$1")
 }
 
+# shellcheck disable=SC2120
 make_vault() { # make_vault [init option...]
     new_passphrase "$PASS"
     mkdir -p "$MNT"
     "$ECLUSE" init --passfile "$PASS" --recovery-out "$SHEET" --state "$STATE" "$@" "$STORE" >/dev/null
 }
 
+# shellcheck disable=SC2120
 mount_vault() { # mount_vault [mount option...], with -o where mount(8) has it
     "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$@" "$STORE" "$MNT"
     mountpoint -q "$MNT" || fail "mount said that it was done, but nothing is mounted"
@@ -88,13 +90,14 @@ umount_vault() {
 }
 no_daemon() { [ -z "$(daemon_pids)" ]; }
 
+# shellcheck disable=SC2120
 remount() { # remount [mount option...]
     umount_vault
     mount_vault "$@"
 }
 
 status_field() { # status_field KEY : a number of `status --json`
-    "$ECLUSE" status --json --state "$STATE" "$MNT" | tr ',{}[]' '\n\n\n\n\n' |
+    "$ECLUSE" status --json --state "$STATE" "$MNT" | sed 's/[][,{}]/\n/g' |
         sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\"]*\)\"\{0,1\} *$/\1/p" | head -n 1
 }
 
@@ -133,3 +136,85 @@ tree() {
     (cd "$1" && find . -mindepth 1 \( -type f -printf '%p %y %m %s ' -exec sha256sum {} \; \) \
         -o -printf '%p %y %m %l\n' | sort)
 }
+
+# open_the_way : lets other users reach $TMP, through the folders of the test run
+open_the_way() {
+    local dir=$TMP
+    while [ "$dir" != / ]; do
+        case $dir in */ecluse*) chmod a+x "$dir" ;; esac
+        dir=$(dirname "$dir")
+    done
+}
+
+# as_user COMMAND... : as nobody, with $USER_HOME as home and a clean environment
+USER_HOME=$TMP/home
+as_user() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
+        env -u XDG_RUNTIME_DIR -u XDG_STATE_HOME HOME="$USER_HOME" "$@"
+}
+
+# census DIR : all that must be the same after a remount, inode numbers, times and
+# extended attributes included
+census() (
+    cd "$1"
+    find . -mindepth 1 \( -type d -printf '%P|%i|%y|%m|%n|%U:%G|%T@|%C@\0' -o \
+        -printf '%P|%i|%y|%m|%n|%U:%G|%T@|%C@|%s|%l\0' \) | sort -z
+    find . -type f -print0 | sort -z | xargs -0r sha256sum -z
+    find . -print0 | sort -z | xargs -0r getfattr -h -d -m - -e hex | tr '\n' '\0'
+)
+
+# listing PATH... : all that must be the same when nothing was changed on disk
+listing() {
+    find "$@" -printf '%p|%i|%y|%m|%n|%U:%G|%T@|%s|%l\n' | sort
+    find "$@" -type f -print0 | sort -z | xargs -0r sha256sum
+}
+
+# objects : hash and name of every file in the store
+objects() (cd "$STORE" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+
+# store_is_opaque : nothing but objects under names of ours, with constant modes
+# and times and sizes of a few classes
+store_is_opaque() {
+    local odd
+    odd=$(find "$STORE" -mindepth 1 -printf '%P %y\n' | grep -vxE \
+        'segments d|segments/[0-9a-f]{2} d|segments/[0-9a-f]{2}/[0-9a-f]{30} f|vault-[0-9a-f]{32}\.ecl f' || true)
+    same "names in the store" "" "$odd"
+    same "modes and times of objects" "444 946684800.0000000000" \
+        "$(find "$STORE" -type f -printf '%m %T@\n' | sort -u)"
+    odd=$(find "$STORE/segments" -type f -printf '%s\n' |
+        awk '{ for (c = 65536; c < $1; c *= 2); if (c != $1 || c > 16777216) print }')
+    same "sizes of objects" "" "$odd"
+}
+
+# wrote_once BEFORE : every object that `objects` saw in file BEFORE is still the same
+wrote_once() {
+    objects >"$TMP/objects.now"
+    same "objects that changed or went away" "" "$(sort "$1" | comm -23 - <(sort "$TMP/objects.now"))"
+}
+
+# make_tree DIR : a bit of everything that a tree can hold
+make_tree() (
+    mkdir -p "$1"
+    cd "$1"
+    mkdir -p documents/2025/été "documents/with blanks" empty
+    seq 1 30000 >documents/numbers.txt
+    head -c 3000000 /dev/urandom >documents/2025/blob.bin
+    printf 'Résumé du projet\n' >documents/2025/été/résumé.txt
+    printf 'one byte less\n' >"documents/with blanks/$(printf 'line\nbreak')"
+    printf x >"$(printf 'latin-\351')"
+    : >documents/nothing
+    truncate -s 300M documents/sparse
+    printf end | dd of=documents/sparse bs=1 seek=200000000 conv=notrunc status=none
+    ln documents/numbers.txt documents/2025/same-numbers
+    ln -s ../documents/numbers.txt documents/link
+    ln -s /nowhere/at/all dangling
+    mkfifo pipe
+    for i in $(seq 1 200); do echo "file $i" >"documents/with blanks/$i"; done
+    setfattr -n user.comment -v 'kept with the file' documents/numbers.txt
+    setfattr -n user.folder -v yes documents
+    chmod 0751 documents/2025
+    chmod 0400 documents/2025/blob.bin
+    touch -d '1955-11-05 06:15:00.123456789Z' documents/numbers.txt
+    touch -d '2110-01-01 00:00:00.000000001Z' pipe
+    touch -h -d '2001-02-03 04:05:06.7Z' dangling
+)
