@@ -6,6 +6,12 @@
  * it gathers writes, keeps pages across opens, and revalidates nothing.
  * Splicing is left out: it needs pipes of a megabyte per thread, and what is
  * read is decrypted into memory anyway.
+ *
+ * Listings always carry the attributes.  Left to itself the kernel asks for
+ * them only in the first piece of a listing, since ls(1), file managers and
+ * others read it whole before they look at files: first ls -lR 25 % slower,
+ * find(1) 30 %.  The price is a bare `ls` of a large directory that nobody
+ * has seen yet: 8 us per name instead of 3.
  */
 #include "internal.h"
 #include <linux/fuse.h>
@@ -24,9 +30,9 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
     struct session *s = userdata;
 
     conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-                              FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR);
+                              FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR | FUSE_CAP_READDIRPLUS_AUTO);
     want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ATOMIC_O_TRUNC);
-    want(conn, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+    want(conn, FUSE_CAP_READDIRPLUS);
     want(conn, FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT);
     if (s->writeback && !(conn->capable & FUSE_CAP_WRITEBACK_CACHE)) {
         log_warning("ECL-0403 this kernel has no writeback cache");

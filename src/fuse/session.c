@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static const struct fuse_lowlevel_ops operations = {
     .init = op_init, .lookup = op_lookup, .forget = op_forget, .forget_multi = op_forget_multi,
@@ -131,6 +132,15 @@ void session_free(struct session *s)
 
 /* --- mounting -------------------------------------------------------------------- */
 
+/* libfuse does not say.  With device and helper in place, somebody refused:
+ * the helper, whose words went to standard error, or the system. */
+static int why_not_mounted(void)
+{
+    bool helper = geteuid() == 0 || access("/usr/bin/fusermount3", X_OK) == 0 ||
+                  access("/bin/fusermount3", X_OK) == 0;
+    return access("/dev/fuse", R_OK | W_OK) == 0 && helper ? -EPERM : E_FUSE;
+}
+
 int session_mount(struct session *s, struct fs *fs)
 {
     struct stat st;
@@ -139,7 +149,7 @@ int session_mount(struct session *s, struct fs *fs)
         return errno == EACCES ? -EACCES : E_MOUNTPOINT;
     s->fs = fs;
     if (fuse_session_mount(s->fuse, s->mountpoint))
-        return E_FUSE;
+        return why_not_mounted();
     return channel_attach(s);
 }
 
