@@ -106,6 +106,20 @@ bare_detach() { umount "$MNT"; }
 
 # --- common ---
 
+choose_peers() {
+    local peer there=
+    for peer in $PEERS; do
+        declare -F "${peer}_there" >/dev/null || stop "no such peer: $peer"
+        if "${peer}_there"; then
+            there="$there $peer"
+        else
+            tell "bench: $peer is not there and will be n/a"
+        fi
+    done
+    PEERS=${there# }
+    [ -n "$PEERS" ] || stop "nothing to measure"
+}
+
 package_version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo '?'; }
 
 peer_paths() { # peer_paths PEER PARENT
