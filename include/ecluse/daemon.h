@@ -44,7 +44,11 @@ int daemon_run(const struct mount_config *c);
 int daemon_resolve(const char *path, char out[PATH_MAX]);
 
 /* --- clients --- */
-struct daemon_ref { struct id128 vault; char mountpoint[PATH_MAX]; char state[PATH_MAX]; char socket[128]; };
+struct daemon_ref {
+    struct id128 vault;
+    char mountpoint[PATH_MAX], state[PATH_MAX], socket[128];
+    bool mounted;                /* false: unmounted, and still publishing */
+};
 /* Daemons of this user (root: of everybody). Returns a count or an error,
  * *out malloc'd. Sockets of the dead are removed. */
 int daemon_list(struct daemon_ref **out);

@@ -6,7 +6,6 @@
  * with two plain arguments and no command, it mounts the one on the other.
  */
 #include "internal.h"
-#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -68,7 +67,6 @@ int main(int argc, char **argv)
     message_start();
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    signal(SIGPIPE, SIG_IGN);
     opterr = 0;
     int rc = crypto_start();
     if (rc)

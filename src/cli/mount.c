@@ -6,7 +6,8 @@
  * asks for the passphrase, complains by itself, and leaves with its exit code.
  * A byte through a pipe says that it is ready; without it, its exit code is
  * ours.  If we are ended meanwhile, so is the child.  Nothing that starts
- * threads or opens the index happens before the fork.
+ * threads or opens the index happens before the fork.  What else the caller had
+ * open (a lock, the pipe of a script) is not kept open by the daemon.
  *
  * The helper returns the exit codes of ecluse(1), not the bit mask of mount(8).
  */
@@ -19,12 +20,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define INHERITED_MAX 1024
+
 struct mounting {
     struct mount_options options;
     const char *spec, *place;            /* as the user typed them */
     char store[PATH_MAX], mountpoint[PATH_MAX], state[PATH_MAX], blamed[PATH_MAX];
     int ready;                           /* the pipe; -1 once used */
+    bool inherited[INHERITED_MAX];       /* descriptors that the caller left open */
 };
+
+/* All descriptors of our own are closed on exec. */
+static void note_inherited(struct mounting *m)
+{
+    for (int fd = STDERR_FILENO + 1; fd < INHERITED_MAX; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        m->inherited[fd] = flags >= 0 && !(flags & FD_CLOEXEC);
+    }
+}
+
+static void close_inherited(const struct mounting *m)
+{
+    for (int fd = 0; fd < INHERITED_MAX; fd++)
+        if (m->inherited[fd])
+            close(fd);
+}
 
 /* --- what the daemon asks of us -------------------------------------------------------- */
 
@@ -51,6 +71,7 @@ static void tell_ready(void *ctx)
     if (m->ready < 0)
         return;
     prctl(PR_SET_PDEATHSIG, 0);
+    close_inherited(m);
     if (write(m->ready, "r", 1) != 1)
         return;  /* nobody waits any more: the mount is there all the same */
     close(m->ready);
@@ -109,6 +130,7 @@ static int in_background(struct mounting *m)
             return EXIT_SYSTEM;
         close(ends[0]);
         m->ready = ends[1];
+        note_inherited(m);
         return run_daemon(m);
     }
     close(ends[1]);

@@ -116,7 +116,10 @@ struct finding { struct daemon_ref *v; int count; uid_t owner; const char *dir; 
 static bool parse_identity(const char *answer, struct daemon_ref *out)
 {
     char vault[ID_TEXT];
+    int64_t mounted = 0;
 
+    daemon_json_number(answer, "mounted", &mounted);
+    out->mounted = mounted != 0;
     return daemon_json_text(answer, "vault", vault, sizeof vault) && id_parse(vault, &out->vault) == 0 &&
            daemon_json_text(answer, "mountpoint", out->mountpoint, sizeof out->mountpoint) &&
            daemon_json_text(answer, "state", out->state, sizeof out->state);
@@ -216,23 +219,17 @@ int daemon_find(const char *path, struct daemon_ref *out)
 {
     char real[PATH_MAX];
     struct daemon_ref *all = NULL;
-    char *status;
-    int64_t mounted = 0;
 
     int rc = daemon_resolve(path, real);
     if (rc)
         return rc == E_MOUNTPOINT ? E_NOT_MOUNTED : rc;
     int count = daemon_list(&all);
     rc = count < 0 ? count : E_NOT_MOUNTED;
-    for (int k = 0; k < count && !mounted; k++) {
-        if (strcmp(all[k].mountpoint, real))
+    for (int k = 0; k < count; k++) {
+        if (strcmp(all[k].mountpoint, real) || (rc == 0 && !all[k].mounted))
             continue;
         *out = all[k];
         rc = 0;
-        if (count > 1 && daemon_status(&all[k], &status) == 0) {
-            daemon_json_number(status, "mounted", &mounted);
-            free(status);
-        }
     }
     free(all);
     return rc;
@@ -272,22 +269,20 @@ static int unmount_by(const struct daemon_ref *d)
 bool client_wait_for_end(const char *state_path)
 {
     struct daemon_ref *all = NULL;
-    bool waited = false;
-    char *answer = NULL;
-    int64_t mounted;
+    bool in_vain = false;
 
     int count = daemon_list(&all);
-    for (int k = 0; k < count && !waited; k++) {
-        if (strcmp(all[k].state, state_path) || daemon_status(&all[k], &answer))
+    for (int k = 0; k < count && !in_vain; k++) {
+        if (strcmp(all[k].state, state_path))
             continue;
-        if (daemon_json_number(answer, "mounted", &mounted) && !mounted) {
+        in_vain = all[k].mounted;
+        if (!in_vain) {
             log_info("ECL-0505 waiting for the last publication of the mount before");
-            waited = unmount_by(&all[k]) != E_MOUNT_BUSY;
+            unmount_by(&all[k]);
         }
-        free(answer);
     }
     free(all);
-    return waited;
+    return !in_vain;
 }
 
 /* --- asking ------------------------------------------------------------------------ */

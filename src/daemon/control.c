@@ -88,10 +88,18 @@ static bool park(struct control *c, int fd)
 
 /* --- requests: each fills the answer, or parks the connection (true) ------------- */
 
+static bool is_closing(struct control *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool closing = c->closing;
+    pthread_mutex_unlock(&c->lock);
+    return closing;
+}
+
 static bool do_ping(struct control *c, int fd, struct buf *answer)
 {
     (void)fd;
-    report_identity(c->served, answer);
+    report_identity(c->served, is_closing(c), answer);
     return false;
 }
 
@@ -121,9 +129,7 @@ static bool do_flush(struct control *c, int fd, struct buf *answer)
 
 static bool do_unmount(struct control *c, int fd, struct buf *answer)
 {
-    pthread_mutex_lock(&c->lock);
-    bool closing = c->closing;
-    pthread_mutex_unlock(&c->lock);
+    bool closing = is_closing(c);
     int rc = closing ? 0 : served_release(c->served);
     if (rc && rc != E_NOT_MOUNTED) {
         report_result(rc, answer);

@@ -119,7 +119,7 @@ int runtime_each(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ct
 /* --- client.c -------------------------------------------------------------------------------- */
 
 /* When the daemon that uses this state is unmounted and only publishes, waits
- * for its end and returns true. */
+ * for its end. False when it is mounted, so that waiting is in vain. */
 bool client_wait_for_end(const char *state_path);
 
 /* --- json.c, report.c --------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ void json_bool(struct buf *b, const char *key, bool value);
 void json_raw(struct buf *b, const char *text);
 /* What `status` answers; fs is not touched when `closing`. */
 int report_status(const struct served *s, bool closing, struct buf *out);
-int report_identity(const struct served *s, struct buf *out);
+int report_identity(const struct served *s, bool closing, struct buf *out);
 void report_result(int result, struct buf *out);
 
 #endif

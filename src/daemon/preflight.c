@@ -56,6 +56,21 @@ static int check_mountpoint(const struct mount_config *c, struct vault_files *f)
     return blame(c, c->mountpoint, guard_open(&f->guard, c->mountpoint));
 }
 
+/* A daemon that was unmounted holds the state until it has published; one that
+ * was killed, until the kernel has cleaned up after it. */
+static int open_when_free(struct state *s, const char *path, const struct id128 *vault)
+{
+    static const struct timespec pause = { .tv_nsec = 100000000 };
+    int rc = state_open(s, path, vault);
+
+    for (int tries = 0; rc == E_STATE_IN_USE && tries < 20 && client_wait_for_end(path); tries++) {
+        if (tries)
+            nanosleep(&pause, NULL);
+        rc = state_open(s, path, vault);
+    }
+    return rc;
+}
+
 static int open_state(const struct mount_config *c, struct vault_files *f)
 {
     char path[PATH_MAX];
@@ -63,9 +78,7 @@ static int open_state(const struct mount_config *c, struct vault_files *f)
     int rc = state_path(path, c->state_dir, &f->vault.vault);
     if (rc)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
-    rc = state_open(&f->state, path, &f->vault.vault);
-    if (rc == E_STATE_IN_USE && client_wait_for_end(path))
-        rc = state_open(&f->state, path, &f->vault.vault);
+    rc = open_when_free(&f->state, path, &f->vault.vault);
     f->state_open = rc == 0;
     return blame(c, rc == E_STATE_IN_USE ? c->store_path : path, rc);
 }

@@ -6,7 +6,7 @@
 #include "internal.h"
 #include <unistd.h>
 
-static void identity(const struct served *s, struct buf *out)
+static void identity(const struct served *s, bool closing, struct buf *out)
 {
     char vault[ID_TEXT];
 
@@ -15,6 +15,7 @@ static void identity(const struct served *s, struct buf *out)
     json_string(out, "mountpoint", s->config->mountpoint);
     json_string(out, "state", s->state_path);
     json_number(out, "pid", getpid());
+    json_bool(out, "mounted", !closing && served_is_mounted(s));
 }
 
 static int finish(struct buf *out)
@@ -23,10 +24,10 @@ static int finish(struct buf *out)
     return out->failed ? -ENOMEM : 0;
 }
 
-int report_identity(const struct served *s, struct buf *out)
+int report_identity(const struct served *s, bool closing, struct buf *out)
 {
     json_raw(out, "{");
-    identity(s, out);
+    identity(s, closing, out);
     return finish(out);
 }
 
@@ -66,10 +67,9 @@ int report_status(const struct served *s, bool closing, struct buf *out)
     struct fs_status f;
 
     json_raw(out, "{");
-    identity(s, out);
+    identity(s, closing, out);
     json_string(out, "store", s->config->store_path);
     json_string(out, "suite", suite_name(s->suite));
-    json_bool(out, "mounted", !closing && served_is_mounted(s));
     json_number(out, "since", s->since);
     json_bool(out, "cloned", s->cloned);
     if (!closing) {
