@@ -3,11 +3,15 @@
  * Sealing blocks into segments, and opening them.
  *
  * A request's blocks are sealed with one fresh nonce base into a buffer of
- * this thread and written by one call per segment.  Reading coalesces: one
- * pread per run, then each block is opened straight into the reader's buffer.
+ * this thread and written some at a time; reading coalesces as well: one pread
+ * for neighbouring blocks, which are then opened straight into the reader's
+ * buffer.  BATCH keeps what is sealed or opened in the processor's cache until
+ * the system call has copied it, and the buffer of each thread small.
  */
 #include "internal.h"
 #include <stdlib.h>
+
+#define BATCH 64u              /* blocks: 258 KiB */
 
 struct scratch_buffer { size_t size; uint8_t bytes[]; };
 
@@ -44,18 +48,28 @@ static struct piece *piece_add(struct pieces *p)
     return &p->v[p->count++];
 }
 
-/* Seals `taken` blocks from index `done` on into this thread's buffer. */
-static int seal(struct segment *s, uint64_t offset, const struct nonce_base *base, uint32_t done,
-                uint32_t taken, uint32_t last, block_at at, void *ctx, uint8_t *out)
+/* Seals and writes one piece, which begins with the request's block `done`. */
+static int write_piece(struct piece *p, const struct nonce_base *base, uint32_t done, block_at at, void *ctx)
 {
-    for (uint32_t i = 0; i < taken; i++) {
-        uint32_t len = i + 1 == taken ? last : BLOCK_SIZE;
-        int rc = segment_seal(s->key, base, done + i, offset + (uint64_t)i * SEALED_BLOCK, SEAL_DATA,
-                              at(ctx, done + i), len, out + (size_t)i * SEALED_BLOCK);
-        if (rc)
-            return rc;
+    struct segment *s = p->flight.segment;
+    uint8_t *sealed = scratch(BATCH * SEALED_BLOCK);
+    uint64_t offset = p->flight.offset;
+    int rc = sealed ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; !rc && i < p->run.count;) {
+        size_t used = 0;
+        for (uint32_t k = 0; !rc && k < BATCH && i < p->run.count; k++, i++) {
+            size_t len = i + 1u == p->run.count ? p->run.sealed : BLOCK_SIZE;
+            rc = segment_seal(s->key, base, done + i, offset + used, SEAL_DATA, at(ctx, done + i), len, sealed + used);
+            used += len + SEAL_OVERHEAD;
+        }
+        if (!rc)
+            rc = io_write_at(s->fd, sealed, used, offset, FAULT_segment_append);
+        offset += used;
     }
-    return 0;
+    if (!rc)
+        p->flight.end = offset;
+    return rc;
 }
 
 /* The most pieces that `blocks` blocks can fall into: chunk borders and one
@@ -74,8 +88,7 @@ int blocks_append(struct fs *fs, uint64_t first, uint32_t blocks, uint32_t last,
 
     *out = (struct pieces){ .cap = worst_pieces(blocks) };
     out->v = calloc(out->cap, sizeof *out->v);
-    uint8_t *sealed = scratch((size_t)CHUNK_BLOCKS * SEALED_BLOCK);
-    if (!out->v || !sealed)
+    if (!out->v)
         return -ENOMEM;
     nonce_base_new(&base);
     while (!rc && done < blocks) {
@@ -97,12 +110,7 @@ int blocks_append(struct fs *fs, uint64_t first, uint32_t blocks, uint32_t last,
         p->run = (struct run){ .segment = p->flight.segment->number, .offset = (uint32_t)p->flight.offset,
                                .first = (uint16_t)at_block, .count = (uint16_t)taken,
                                .sealed = (uint16_t)seal_last, .valid = (uint16_t)seal_last };
-        rc = seal(p->flight.segment, p->flight.offset, &base, done, taken, seal_last, at, ctx, sealed);
-        if (!rc)
-            rc = io_write_at(p->flight.segment->fd, sealed, run_bytes(&p->run), p->flight.offset,
-                             FAULT_segment_append);
-        if (!rc)
-            p->flight.end = p->flight.offset + run_bytes(&p->run);
+        rc = write_piece(p, &base, done, at, ctx);
         done += taken;
     }
     return rc;
@@ -141,28 +149,40 @@ static int open_block(struct segment *s, const struct run *r, uint32_t i, const 
     return 0;
 }
 
-/* Reads a run whole; out begins `skip` bytes into its first block. */
-static int read_run(struct fs *fs, const struct run *r, uint32_t skip, uint8_t *out, uint32_t len)
+/* Opens up to BATCH blocks of a run, from block *i on, into *out. */
+static int read_batch(struct segment *s, const struct run *r, uint32_t *i, uint32_t skip, uint8_t **out,
+                      uint32_t *len)
 {
-    struct segment *s;
-    size_t bytes = run_bytes(r);
-    uint8_t *sealed = scratch((size_t)CHUNK_BLOCKS * SEALED_BLOCK);
+    uint8_t *sealed = scratch(BATCH * SEALED_BLOCK);
+    uint32_t count = r->count - *i < BATCH ? r->count - *i : BATCH;
+    uint32_t last = *i + count == r->count ? r->sealed : BLOCK_SIZE;
+    size_t bytes = (size_t)(count - 1) * SEALED_BLOCK + last + SEAL_OVERHEAD;
 
     if (!sealed)
         return -ENOMEM;
+    int rc = io_read_at(s->fd, sealed, bytes, r->offset + (uint64_t)*i * SEALED_BLOCK);
+    if (rc == -ENODATA)
+        rc = s->staged ? E_AUTH : E_NOT_ARRIVED;
+    for (uint32_t k = 0; !rc && k < count && *len; k++, (*i)++) {
+        uint32_t here = BLOCK_SIZE - skip < *len ? BLOCK_SIZE - skip : *len;
+        rc = open_block(s, r, *i, sealed + (size_t)k * SEALED_BLOCK, skip, *out, here);
+        *out += here;
+        *len -= here;
+        skip = 0;
+    }
+    return rc;
+}
+
+/* Reads a run; out begins `skip` bytes into its first block. */
+static int read_run(struct fs *fs, const struct run *r, uint32_t skip, uint8_t *out, uint32_t len)
+{
+    struct segment *s;
+
     int rc = segment_ref(fs, r->segment, &s);
     if (rc)
         return rc;
-    rc = io_read_at(s->fd, sealed, bytes, r->offset);
-    if (rc == -ENODATA)
-        rc = s->staged ? E_AUTH : E_NOT_ARRIVED;
-    for (uint32_t i = 0; !rc && i < r->count && len; i++) {
-        uint32_t here = BLOCK_SIZE - skip < len ? BLOCK_SIZE - skip : len;
-        rc = open_block(s, r, i, sealed + (size_t)i * SEALED_BLOCK, skip, out, here);
-        out += here;
-        len -= here;
-        skip = 0;
-    }
+    for (uint32_t i = 0; !rc && i < r->count && len; skip = 0)
+        rc = read_batch(s, r, &i, skip, &out, &len);
     segment_unref(fs, s);
     return rc;
 }

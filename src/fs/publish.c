@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #define FOOTER_FIXED 1024u           /* sealing, trailer, counts */
-#define ROWS_MAX (8u << 20)          /* rows in one payload, about */
+#define ROWS_MAX (2u << 20)          /* rows in one payload, about; several copies are in memory */
 #define VOLUME_MAX (1ull << 30)      /* staged bytes that do not wait */
 #define NOTES_MAX 100000u            /* rows that do not wait */
 #define CEILING_FIRST 60
