@@ -6,9 +6,11 @@
  * with two plain arguments and no command, it mounts the one on the other.
  */
 #include "internal.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
@@ -60,10 +62,23 @@ static int dispatch(int argc, char **argv)
     return command_mount(argc, argv);
 }
 
+/* Files must never land where messages or a passphrase are expected. */
+static void have_standard_files(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct rlimit none = { 0, 0 };
 
+    have_standard_files();
     message_start();
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

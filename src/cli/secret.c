@@ -37,7 +37,12 @@ static int blamed_path(char *blamed, const char *path, int error)
 
 /* --- files -------------------------------------------------------------------------- */
 
-static int open_private(const char *path)
+#define PRIVATE 077
+/* Where systemd gives a credential to a user by an ACL, the mask of that ACL
+ * shows as the group's right; the directory is the user's alone. */
+#define CREDENTIAL 007
+
+static int open_private(const char *path, mode_t forbidden)
 {
     struct stat st;
 
@@ -49,7 +54,7 @@ static int open_private(const char *path)
     int rc = fstat(fd, &st) ? -errno : 0;
     if (!rc && S_ISDIR(st.st_mode))
         rc = -EISDIR;
-    if (!rc && ((st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0)))
+    if (!rc && ((st.st_mode & forbidden) || (st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0)))
         rc = E_SECRET_EXPOSED;
     if (rc) {
         close(fd);
@@ -59,11 +64,11 @@ static int open_private(const char *path)
 }
 
 /* The whole file, at most `limit` bytes; -EFBIG beyond. */
-static int read_private(const char *path, size_t limit, struct secret *out)
+static int read_private(const char *path, mode_t forbidden, size_t limit, struct secret *out)
 {
     int rc = 0;
 
-    int fd = open_private(path);
+    int fd = open_private(path, forbidden);
     if (fd < 0)
         return fd;
     out->bytes = secret_alloc(limit + 1);
@@ -100,17 +105,17 @@ static int trim(struct secret *s)
     return E_NO_SECRET;
 }
 
-static int from_passfile(const char *path, struct secret *out)
+static int from_passfile(const char *path, mode_t forbidden, struct secret *out)
 {
     out->kind = SLOT_PASSPHRASE;
-    int rc = read_private(path, PASSPHRASE_MAX, out);
+    int rc = read_private(path, forbidden, PASSPHRASE_MAX, out);
     return rc ? rc : trim(out);
 }
 
 int secret_keyfile(const char *path, struct secret *out, char *blamed)
 {
     *out = (struct secret){ .kind = SLOT_KEYFILE };
-    int rc = read_private(path, KEYFILE_MAX, out);
+    int rc = read_private(path, PRIVATE, KEYFILE_MAX, out);
     if (!rc && !out->len) {
         secret_drop(out);
         rc = E_NO_SECRET;
@@ -146,11 +151,11 @@ static int from_credentials(const struct id128 *vault, struct secret *out, char 
     if (vault) {
         id_format(vault, name);
         snprintf(path, sizeof path, "%s/ecluse.%s", dir, name);
-        rc = from_passfile(path, out);
+        rc = from_passfile(path, CREDENTIAL, out);
     }
     if (rc == -ENOENT) {
         snprintf(path, sizeof path, "%s/ecluse.passphrase", dir);
-        rc = from_passfile(path, out);
+        rc = from_passfile(path, CREDENTIAL, out);
     }
     return rc == -ENOENT ? rc : blamed_path(blamed, path, rc);
 }
@@ -195,7 +200,7 @@ int secret_get(const struct sources *s, const struct id128 *vault, const char *p
 {
     *out = (struct secret){ 0 };
     if (s->passfile)
-        return blamed_path(blamed, s->passfile, from_passfile(s->passfile, out));
+        return blamed_path(blamed, s->passfile, from_passfile(s->passfile, PRIVATE, out));
     if (s->keyfile)
         return secret_keyfile(s->keyfile, out, blamed);
     if (s->extpass)
@@ -244,7 +249,7 @@ int secret_recovery(const char *path, struct secret *out, char *blamed)
     struct secret text = { 0 };
 
     *out = (struct secret){ 0 };
-    int rc = path ? blamed_path(blamed, path, read_private(path, KEYFILE_MAX, &text)) : type_recovery(&text);
+    int rc = path ? blamed_path(blamed, path, read_private(path, PRIVATE, KEYFILE_MAX, &text)) : type_recovery(&text);
     if (!rc)
         rc = parse_recovery(&text, out, blamed);
     secret_drop(&text);
