@@ -105,7 +105,9 @@ load_sqlite() {
     sql sqlite_single "$SQL_SINGLE" single && sql sqlite_batch "$SQL_BATCH" batch
 }
 sql() { # sql METRIC COUNT FILE : inserts per second
-    local start=$EPOCHREALTIME
+    local start
+    sync
+    start=$EPOCHREALTIME
     bounded sqlite3 "$MNT/base.db" <"$INPUT/$3.sql" >>"$LOG" 2>&1 || return
     record "$1" "$(rate "$2" "$(minus "$EPOCHREALTIME" "$start")")"
 }
