@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
-# make            the program, build/ecluse
-# make check      all tests (unit, model, mount, sanitizers); see also scripts/check
+# make            the program, build/ecluse, and its translations
+# make check      all tests: unit, model, mount, fault, sanitizers; ends with a count
 # make bench      measurements against peers, into docs/benchmarks.md
-# make install    DESTDIR= PREFIX=/usr/local
+# make soak       the random tests without an end: SOAK=seconds
+# make fuzz       each parser for FUZZ=60 seconds
+# make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR
+# make pot        the texts to translate, from the sources into po/
 #
-# SAN=address|thread|undefined and FAULTS=1 build in folders of their own.
+# SAN=address,undefined|thread and FAULTS=1 build in folders of their own.
 # V=1 shows the commands.
 
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
+SBINDIR ?= /usr/sbin
 CC      ?= gcc
 MSGFMT  ?= msgfmt
+FUZZ    ?= 60
+SOAK    ?= 3600
 LAYERS  := base crypto keys segment store index fs fuse daemon cli
 PKGS    := fuse3 libsodium sqlite3 libcrypto libutf8proc
 
@@ -35,7 +41,9 @@ OBJ  := $(SRC:src/%.c=$(BUILD)/%.o)
 CORE := $(filter-out $(BUILD)/cli/main.o,$(OBJ))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 TOOL := $(sort $(wildcard tests/model/*.c tests/tools/*.c))
+FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 TESTBIN := $(UNIT:tests/unit/%.c=$(BUILD)/tests/%) $(TOOL:tests/%.c=$(BUILD)/tests/%)
+FUZZBIN := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 MO   := $(patsubst po/%.po,build/locale/%/LC_MESSAGES/ecluse.mo,$(wildcard po/*.po))
 
 all: $(BUILD)/ecluse $(MO)
@@ -57,14 +65,48 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libecluse.a
 	$(Q)mkdir -p $(@D); echo "  TEST  $@"; $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -Isrc -o $@ $< \
 	  $(BUILD)/libecluse.a $(LIBS)
 
+# Built by `make fuzz` with clang, libFuzzer and both sanitizers, layers included.
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libecluse.a
+	$(Q)mkdir -p $(@D); echo "  FUZZ  $@"; $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -MMD -MP \
+	  -Isrc -o $@ $< $(BUILD)/libecluse.a $(LIBS)
+
 build/locale/%/LC_MESSAGES/ecluse.mo: po/%.po
 	$(Q)mkdir -p $(@D); $(MSGFMT) --check -o $@ $<
 
 tests: all $(TESTBIN)
+fuzzers: $(FUZZBIN)
+
+check:
+	$(Q)tests/check
+
+soak: tests
+	$(Q)tests/soak $(SOAK)
+
+bench: all
+	$(Q)scripts/bench/run
+
+fuzz:
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=address,undefined CFLAGS=-fsanitize=fuzzer-no-link \
+	  BUILD=build/fuzzing fuzzers
+	$(Q)tests/fuzz/run build/fuzzing/fuzz $(FUZZ)
+
+pot:
+	$(Q)xgettext --keyword=_ --keyword=N_ --from-code=UTF-8 --package-name=ecluse --add-comments=TRANSLATORS \
+	  --sort-by-file -o po/ecluse.pot $(filter src/cli/%,$(SRC))
+	$(Q)for po in po/*.po; do msgmerge --quiet --update --backup=none "$$po" po/ecluse.pot; done
+
+install: all
+	install -D -m 755 $(BUILD)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
+	install -d $(DESTDIR)$(SBINDIR)
+	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.ecluse
+	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.fuse.ecluse
+	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
+	cd docs/man && for m in *.[18] */*.[18]; do \
+	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
 
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests clean
+.PHONY: all tests fuzzers check soak bench fuzz pot install clean
 .DELETE_ON_ERROR:
--include $(OBJ:.o=.d) $(TESTBIN:=.d)
+-include $(OBJ:.o=.d) $(TESTBIN:=.d) $(FUZZBIN:=.d)

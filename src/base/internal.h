@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * Faults in a write: unlike other steps it can be done by half.
+ */
+#ifndef ECLUSE_BASE_INTERNAL_H
+#define ECLUSE_BASE_INTERNAL_H
+
+#include <ecluse/io.h>
+
+#ifdef ECLUSE_FAULTS
+/* As fault_hit, before a write of len bytes; on a result other than 0 the
+ * first *landed bytes reach the file nevertheless, and fault_landed follows. */
+int fault_write(enum fault_point point, size_t len, size_t *landed);
+void fault_landed(int result);
+#else
+static inline int fault_write(enum fault_point point, size_t len, size_t *landed)
+{
+    (void)point, (void)len, (void)landed;
+    return 0;
+}
+static inline void fault_landed(int result) { (void)result; }
+#endif
+
+#endif
