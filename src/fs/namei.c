@@ -293,10 +293,12 @@ int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
 
 /* --- renaming --------------------------------------------------------------------- */
 
-/* All that a rename is about; new_d and new_i are NULL without a target. */
+/* All that a rename is about; new_d and new_i are NULL without a target.
+ * `stale` is the name as stored when a variant of it was asked for, else "". */
 struct move {
     struct inode *old_dir, *new_dir, *i, *new_i;
     struct fs_dirent *d, *new_d;
+    char stale[NAME_LIMIT + 1];
 };
 
 static int find_move(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
@@ -313,6 +315,8 @@ static int find_move(struct fs *fs, uint64_t parent, const char *name, uint64_t 
         rc = inode_get(fs, m->d->ino, &m->i);
     if (rc)
         return rc;
+    if (!exact)
+        memcpy(m->stale, m->d->name, m->d->name_len + 1u);
     rc = dirent_get(fs, new_parent, new_name, &m->new_d);
     if (!rc)
         rc = inode_get(fs, m->new_d->ino, &m->new_i);
@@ -411,7 +415,10 @@ int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_par
         entry_dirty(fs, &m.old_dir->e);
         entry_dirty(fs, &m.new_dir->e);
     }
-    return leave(fs, rc);
+    rc = leave(fs, rc);
+    if (!rc && *m.stale && fs->opt.forget_name)
+        fs->opt.forget_name(fs->opt.ctx, parent, m.stale, strlen(m.stale));
+    return rc;
 }
 
 /* --- open files ------------------------------------------------------------------- */
