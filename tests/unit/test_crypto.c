@@ -461,7 +461,7 @@ START_TEST(argon2id_at_the_floor_gives_the_answer_of_the_reference)
 {
     uint8_t salt[SALT_SIZE], out[KEY_SIZE], expected[KEY_SIZE];
     memcpy(salt, "somesaltsomesalt", SALT_SIZE);
-    from_hex("@ARGON@", expected);
+    from_hex("7664ad4ba1a3c999fcdd0991ffc2270f78302d2383233db5e7befc85d1bb1819", expected);
     ck_assert_int_eq(crypto_kdf(out, "password", 8, salt, KDF_FLOOR), 0);
     ck_assert_mem_eq(out, expected, sizeof out);
 }
