@@ -19,6 +19,7 @@ install -d -o 65534 -g 65534 -m 755 "$USER_HOME" "$USER_HOME/mnt"
 (umask 077 && echo phrase >"$USER_HOME/pass" && chown 65534:65534 "$USER_HOME/pass")
 as_user "$ECLUSE" init --passfile "$USER_HOME/pass" --recovery-out "$USER_HOME/sheet" "$USER_HOME/store" >/dev/null
 as_user "$ECLUSE" mount --passfile "$USER_HOME/pass" "$USER_HOME/store" "$USER_HOME/mnt"
+# shellcheck disable=SC2016
 as_user sh -c 'echo private >"$HOME/mnt/file"; chmod 666 "$HOME/mnt/file"; chmod 777 "$HOME/mnt"'
 same "what its user reads" private "$(as_user cat "$USER_HOME/mnt/file")"
 refused "another user listed the mount" other ls "$USER_HOME/mnt"
@@ -26,11 +27,11 @@ refused "another user read a file" other cat "$USER_HOME/mnt/file"
 refused "root read a file" cat "$USER_HOME/mnt/file"
 refused "root listed the mount" ls "$USER_HOME/mnt"
 refused "another user unmounted it" other fusermount3 -u "$USER_HOME/mnt"
-expect_exit 10 as_user "$ECLUSE" mount -o allow_other --passfile "$USER_HOME/pass" "$USER_HOME/store" "$USER_HOME/mnt"
 state=$(find "$USER_HOME/.local/state/ecluse" -mindepth 1 -maxdepth 1 -type d)
 same "the rights on the state" 700 "$(stat -c %a "$state")"
 refused "another user looked into the state" other ls "$state"
 as_user "$ECLUSE" umount "$USER_HOME/mnt"
+expect_exit 10 as_user "$ECLUSE" mount -o allow_other --passfile "$USER_HOME/pass" "$USER_HOME/store" "$USER_HOME/mnt"
 
 # Root's, without and with allow_other.
 make_vault

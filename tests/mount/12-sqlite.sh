@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 need sqlite3
 
-rows() { sqlite3 "$1" 'SELECT count(*) FROM t'; }
+rows() { sqlite3 -cmd '.timeout 60000' "$1" 'SELECT count(*) FROM t'; }
 check() { same "the integrity of ${1##*/}" ok "$(sqlite3 "$1" 'PRAGMA integrity_check')"; }
 make_vault
 mount_vault

@@ -48,19 +48,18 @@ mkdir "$MNT/tar" "$TMP/back"
 tar --xattrs --sparse -C "$TMP/plain" -cf - . | tar --xattrs -C "$MNT/tar" -xpf -
 same_trees "tar into the mount" "$TMP/plain" "$MNT/tar"
 tar --xattrs --sparse -C "$MNT/tar" -cf "$MNT/archive.tar" .
-expect "tar sees the holes" test "$(stat -c %s "$MNT/archive.tar")" -le 60000000
+expect "tar sees the holes" test "$(stat -c %s "$MNT/archive.tar")" -le 25000000
 remount -o $options
 tar --xattrs -C "$TMP/back" -xpf "$MNT/archive.tar"
 same_trees "tar out of the mount" "$TMP/plain" "$TMP/back"
 tar -C "$MNT/tar" -df "$MNT/archive.tar" || fail "tar finds a difference"
 
-(cd "$MNT/rsync" && zip -qry "$MNT/all.zip" documents -x documents/sparse)
+(cd "$MNT/rsync" && zip -qry "$MNT/all.zip" documents/2025 documents/numbers.txt empty)
 unzip -tq "$MNT/all.zip" || fail "the zip file is not whole"
 mkdir "$MNT/unzip"
 unzip -q "$MNT/all.zip" -d "$MNT/unzip"
-rm "$MNT/rsync/documents/sparse"
-same "files out of the zip file" "$(cd "$MNT/rsync/documents" && find . -type f -exec sha256sum {} + | sort)" \
-    "$(cd "$MNT/unzip/documents" && find . -type f -exec sha256sum {} + | sort)"
+hashes() (cd "$1/documents" && find 2025 numbers.txt -type f -print0 | sort -z | xargs -0 sha256sum)
+same "files out of the zip file" "$(hashes "$MNT/rsync")" "$(hashes "$MNT/unzip")"
 cp -a "$MNT/rsync" "$MNT/copy"
 same_trees "cp -a inside the mount" "$MNT/rsync" "$MNT/copy"
 diff -r --no-dereference "$MNT/rsync/documents" "$MNT/copy/documents" || fail "diff finds a difference"

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: LiLiQ-Rplus-1.1
+#
+# kill -9 under load: the folder answers ENOTCONN rather than look empty, the next
+# mount brings back everything that was acknowledged.  KILLS may be given.
+. "$(dirname "$0")/lib.sh"
+
+make_vault
+mount_vault
+for round in $(seq "${KILLS:-6}"); do
+    "$TOOLS/record" --seed "$round" "$MNT" "$TMP/log" >"$TMP/recorder" 2>&1 &
+    recorder=$!
+    until_true test -s "$TMP/log"
+    lines=$(wc -l <"$TMP/log")
+    enough() { [ "$(wc -l <"$TMP/log")" -gt $((lines + round * 7)) ]; }
+    until_true enough
+    kill_daemon
+    wait "$recorder" || fail "the recorder: $(cat "$TMP/recorder")"
+    if ls "$MNT" >/dev/null 2>"$TMP/said"; then fail "a dead mount lists something"; fi
+    grep -q 'not connected' "$TMP/said" || fail "not ENOTCONN: $(cat "$TMP/said")"
+    if (: >"$MNT/plaintext") 2>/dev/null; then fail "a dead mount takes files"; fi
+    mount_vault
+    expect "everything acknowledged is there" "$TOOLS/record" --check "$MNT" "$TMP/log"
+done
+same "nothing was refused" 0 "$(status_field refused)"
+kill_daemon
+"$ECLUSE" umount --state "$STATE" "$MNT"
+mountpoint -q "$MNT" && fail "umount left the dead mount"
+# The folder below does not take plaintext by mistake: ordinary users are refused.
+[ $((0$(stat -c %a "$MNT") & 0222)) = 0 ] || fail "the folder below can be written"
+mount_vault
+umount_vault
