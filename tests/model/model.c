@@ -517,6 +517,18 @@ static void print_op(long number, const struct kind *kind, const struct op *op)
             (long long)op->other_off, op->len, (unsigned)op->open_flags, op->mode, op->choice, op->xattr);
 }
 
+/* For --trace: what the plain side gave, and which of its files were meant. */
+static void print_outcome(const struct op *op, long r)
+{
+    struct stat path = { 0 }, slot = { 0 }, other = { 0 };
+    fstatat(root[PLAIN], op->path, &path, AT_SYMLINK_NOFOLLOW);
+    fstat(slots[op->slot].fd[PLAIN], &slot);
+    fstat(slots[op->other_slot].fd[PLAIN], &other);
+    fprintf(stderr, "  gave %ld; path is #%llu of %lld bytes, slots #%llu of %lld bytes, #%llu of %lld bytes\n", r,
+            (unsigned long long)path.st_ino, (long long)path.st_size, (unsigned long long)slot.st_ino,
+            (long long)slot.st_size, (unsigned long long)other.st_ino, (long long)other.st_size);
+}
+
 static const char *disagreement(const struct kind *kind, const long r[2])
 {
     if (r[0] != r[1])
@@ -539,6 +551,8 @@ static bool run_op(long number)
         given_len[side] = 0;
         r[side] = kind->run(side, &op);
     }
+    if (settings.trace)
+        print_outcome(&op, r[PLAIN]);
     const char *what = disagreement(kind, r);
     if (!what)
         return true;

@@ -2,7 +2,7 @@
 /*
  * Works in a directory until it fails, and notes outside what was acknowledged.
  *
- *   record [--seed N] DIRECTORY LOG     works; 0 when the directory died under it
+ *   record [--seed N] DIRECTORY LOG     works on; 0 when the directory died under it
  *   record --check DIRECTORY LOG        everything noted is there
  *
  * Four habits of programs: a new file with fsync of file and directory; a file
@@ -98,17 +98,33 @@ static bool replace(const char *name, unsigned version)
     return write_version("new", name, version, O_CREAT | O_TRUNC) && !rename("new", name) && sync_directory();
 }
 
-static int work(int log)
+/* Goes on where an earlier run ended: after the last version noted, and after the
+ * lines that are there, noted or not. */
+static void resume(const char *log, unsigned *version, unsigned *appended)
+{
+    char name[NAME];
+    unsigned seen;
+    struct stat st;
+    FILE *f = fopen(log, "r");
+    while (f && fscanf(f, "%31s %u", name, &seen) == 2)
+        if (name[0] != 'a' && seen >= *version)
+            *version = seen + 1;
+    if (f)
+        fclose(f);
+    if (!stat("appended", &st))
+        *appended = (unsigned)(st.st_size / LINE);
+}
+
+static int work(int log, unsigned version, unsigned appended)
 {
     static const char kinds[] = "naro";
     char name[NAME], line[NAME + 40];
-    unsigned appended = 0;
-    for (unsigned version = 1;; version++) {
+    for (;; version++) {
         char kind = kinds[below(4)];
         bool good = false;
         snprintf(name, sizeof(name), "%c%05u", kind, kind == 'n' ? version : below(NAMES));
         switch (kind) {
-        case 'n': good = write_version(name, name, version, O_CREAT | O_EXCL) && sync_directory(); break;
+        case 'n': good = write_version(name, name, version, O_CREAT | O_TRUNC) && sync_directory(); break;
         case 'a': good = append_line(++appended); break;
         case 'r': good = replace(name, version); break;
         case 'o': good = overwrite(name, version); break;
@@ -215,10 +231,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: record [--seed N | --check] DIRECTORY LOG\n");
         return 2;
     }
-    int log = open(argv[argc - 1], checking ? O_RDONLY : O_WRONLY | O_CREAT | O_APPEND, 0644);
-    if (log < 0 || chdir(argv[argc - 2])) {
+    unsigned version = 1, appended = 0;
+    char *path = argv[argc - 1];
+    int log = open(path, checking ? O_RDONLY : O_WRONLY | O_CREAT | O_APPEND, 0644);
+    path = realpath(path, NULL);
+    if (log < 0 || !path || chdir(argv[argc - 2])) {
         perror("record");
         return 2;
     }
-    return checking ? check(fdopen(log, "r")) : work(log);
+    resume(path, &version, &appended);
+    free(path);
+    return checking ? check(fdopen(log, "r")) : work(log, version, appended);
 }
