@@ -193,8 +193,12 @@ static int compare_entry(int mount, int plain, const char *name, const char *pat
     if (fstatat(mount, name, &a, AT_SYMLINK_NOFOLLOW) || fstatat(plain, name, &b, AT_SYMLINK_NOFOLLOW))
         return say(path, "cannot be looked at");
     const char *what = twin_differs(&a, &b);
-    if (what)
+    if (what) {
+        fprintf(stderr, "mode %o links %lu size %lld mtime %lld, not mode %o links %lu size %lld mtime %lld\n",
+                a.st_mode, (unsigned long)a.st_nlink, (long long)a.st_size, (long long)a.st_mtime, b.st_mode,
+                (unsigned long)b.st_nlink, (long long)b.st_size, (long long)b.st_mtime);
         return say(path, what);
+    }
     if (!pair_matches(b.st_ino, a.st_ino))
         return say(path, "inode number, or which names are one file");
     if (S_ISLNK(b.st_mode))

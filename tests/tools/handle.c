@@ -44,7 +44,8 @@ static int describe(int fd)
         return 1;
     ssize_t n = S_ISREG(st.st_mode) ? read(fd, line, sizeof(line) - 1) : 0;
     line[n < 0 ? 0 : strcspn(line, "\n")] = 0;
-    printf("%llu %lld %s\n", (unsigned long long)st.st_ino, (long long)st.st_size, S_ISDIR(st.st_mode) ? "/" : line);
+    printf("%llu %lld %s\n", (unsigned long long)st.st_ino, S_ISDIR(st.st_mode) ? 0 : (long long)st.st_size,
+           S_ISDIR(st.st_mode) ? "/" : line);
     return n < 0;
 }
 
