@@ -42,6 +42,8 @@ int index_dirent(struct index *ix, uint64_t parent, const void *name, size_t len
  * also when `name` is ASCII. */
 int index_dirent_variant(struct index *ix, uint64_t parent, const void *name, size_t len,
                          struct dirent_row *out, struct row_hold *hold);
+/* Are the two different spellings (NFC, NFD) of one name? */
+bool name_is_variant(const void *a, size_t a_len, const void *b, size_t b_len);
 int index_dirent_at(struct index *ix, uint64_t parent, uint64_t cookie,
                     struct dirent_row *out, struct row_hold *hold);
 int index_chunk(struct index *ix, uint64_t ino, uint64_t n, struct chunk_row *out, struct row_hold *hold);

@@ -72,15 +72,35 @@ static bool ascii(const char *name)
     return true;
 }
 
+/* Among the names that the index does not have yet. */
+static int pending_variant(struct fs *fs, uint64_t parent, const char *name, struct fs_dirent **out)
+{
+    struct inode *dir;
+    size_t len = strlen(name);
+
+    int rc = inode_get(fs, parent, &dir);
+    if (rc)
+        return rc;
+    list_each(l, &dir->pending) {
+        struct fs_dirent *d = container(l, struct fs_dirent, pending);
+        if (!(d->e.state & ENTRY_GONE) && !ascii(d->name) && name_is_variant(name, len, d->name, d->name_len)) {
+            *out = d;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
 int dirent_get_variant(struct fs *fs, uint64_t parent, const char *name, struct fs_dirent **out, bool *exact)
 {
     int rc = dirent_get(fs, parent, name, out);
     *exact = rc == 0;
     if (rc != -ENOENT || ascii(name))
         return rc;
+    rc = pending_variant(fs, parent, name, out);
+    if (rc != -ENOENT)
+        return rc;
 
-    /* Variants are looked for in the index alone: one that was made in the
-     * last seconds is found after the next commit. */
     struct row_hold hold = { 0 };
     struct dirent_row row;
     char found[NAME_LIMIT + 1];

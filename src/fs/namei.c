@@ -49,12 +49,17 @@ static int get_dir(struct fs *fs, uint64_t ino, struct inode **out)
     return (*out)->nlink ? 0 : -ENOENT;
 }
 
-static int special_lookup(struct fs *fs, uint64_t parent, bool up, struct inode **out)
+/* "." is asked of files as well: a file server's handle holds nothing but a number. */
+static int special_lookup(struct fs *fs, uint64_t ino, bool up, struct inode **out)
 {
-    int rc = get_dir(fs, parent, out);
-    if (!rc && up && parent != ROOT_INO)
-        rc = inode_get(fs, (*out)->parent, out);
-    return rc;
+    int rc = inode_get(fs, ino, out);
+    if (!rc && !(*out)->nlink)
+        return -ENOENT;
+    if (rc || !up)
+        return rc;
+    if (!S_ISDIR((*out)->mode))
+        return -ENOTDIR;
+    return ino == ROOT_INO ? 0 : inode_get(fs, (*out)->parent, out);
 }
 
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct stat *out, bool *exact)

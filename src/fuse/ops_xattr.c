@@ -20,7 +20,9 @@ static bool refused(fuse_req_t req, const char *name)
 {
     if (starts(name, "system.posix_acl_"))
         return !session_of(req)->acl;
-    return starts(name, "system.") || strcmp(name, "security.selinux") == 0;
+    if (strcmp(name, "security.selinux") == 0)
+        return true;
+    return !starts(name, "user.") && !starts(name, "trusted.") && !starts(name, "security.");
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)

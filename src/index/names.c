@@ -34,3 +34,19 @@ int name_normalise(const uint8_t *name, size_t len, struct buf *out)
     free(form);
     return size == UTF8PROC_ERROR_NOMEM || out->failed ? -ENOMEM : 0;
 }
+
+bool name_is_variant(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    struct buf x = { 0 }, y = { 0 };
+    bool same = false;
+
+    if (name_normalise(a, a_len, &x) == 0 && name_normalise(b, b_len, &y) == 0) {
+        /* No form of its own: the name is in its normal form already. */
+        const void *p = x.len ? x.data : a, *q = y.len ? y.data : b;
+        size_t p_len = x.len ? x.len : a_len, q_len = y.len ? y.len : b_len;
+        same = p_len == q_len && memcmp(p, q, p_len) == 0;
+    }
+    buf_free(&x);
+    buf_free(&y);
+    return same;
+}
