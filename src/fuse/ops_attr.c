@@ -37,6 +37,16 @@ static unsigned fields(int to_set)
     return set;
 }
 
+/*
+ * A kernel that gathers writes brings the times of a file home before it forgets
+ * the file, even one whose last name has just gone, and with it the inode.
+ * An error would be remembered as lost data, and reported by syncfs(2).
+ */
+static bool is_farewell(const struct session *s, unsigned set, int rc)
+{
+    return rc == -ENOENT && s->writeback && !(set & ~(unsigned)(FS_SET_MTIME | FS_SET_CTIME));
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
     struct stat result;
@@ -46,6 +56,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
     if (!set || (set & (FS_SET_UID | FS_SET_GID)))
         set |= FS_KILL_PRIV;
     int rc = fs_setattr(fs_of(req), ino, set, attr, &result);
+    if (is_farewell(session_of(req), set, rc)) {
+        result = *attr;
+        result.st_ino = ino;
+        rc = 0;
+    }
     reply_attr(req, rc, &result);
 }
 
