@@ -10,7 +10,7 @@ words=$TMP/words
 mkdir "$words"
 make_vault
 cp "$PASS" "$words/passphrase"
-tr -d '\n' <"$SHEET" >"$words/sheet"
+grep -oE '([0-9A-Z]{5}-){12}[0-9A-Z]{5}' "$SHEET" >"$words/recovery-key"
 mount_vault
 
 canary() { printf 'canari-%s-%s' "$1" "$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')"; }

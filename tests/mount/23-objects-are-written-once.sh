@@ -6,7 +6,9 @@
 . "$(dirname "$0")/lib.sh"
 
 make_vault
-"$TOOLS/watch" "$STORE" "$TMP/events" &
+touch "$TMP/events"
+# With short names, lest it be taken for a daemon of this test's.
+(cd "$TMP" && exec "$TOOLS/watch" store events) &
 watcher=$!
 until_true grep -q '^ready' "$TMP/events"
 sums() { find "$STORE" -type f -exec sha256sum {} + | sort -k 2; }
