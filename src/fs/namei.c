@@ -440,10 +440,10 @@ static int cut_opened(struct fs *fs, struct inode *i, bool kill)
 
 int fs_open_file(struct fs *fs, uint64_t ino, int flags, bool kill)
 {
-    bool writes = (flags & O_ACCMODE) != O_RDONLY, cut = writes && (flags & O_TRUNC);
+    bool writes = (flags & O_ACCMODE) != O_RDONLY, cut = flags & O_TRUNC; /* also with O_RDONLY */
     struct inode *i;
 
-    int rc = writes ? fs_may_write(fs, cut) : 0;
+    int rc = writes || cut ? fs_may_write(fs, cut) : 0;
     if (rc)
         return rc;
     if (cut)

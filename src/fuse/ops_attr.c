@@ -53,7 +53,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
     unsigned set = fields(to_set);
 
     (void)fi;
-    if (!set || (set & (FS_SET_UID | FS_SET_GID)))
+    /* chown(2), also to the same owner: then nothing comes with it but the ctime. */
+    if (!(set & ~(unsigned)FS_SET_CTIME) || (set & (FS_SET_UID | FS_SET_GID)))
         set |= FS_KILL_PRIV;
     int rc = fs_setattr(fs_of(req), ino, set, attr, &result);
     if (is_farewell(session_of(req), set, rc)) {
