@@ -191,6 +191,7 @@ static int take(struct fs *fs, struct snapshot *s, enum commit_kind kind)
         if (kind == COMMIT_CUT)
             pthread_rwlock_wrlock(&fs->gate);
         pthread_mutex_lock(&fs->meta);
+        limbo_expire(fs, fs->commit.stop);
         if (kind == COMMIT_CUT && !fs->hazard_count)
             segments_close_open(fs, true);
         int rc = snapshot_take(fs, s, kind != COMMIT_ANY || fs->commit.must_apply);
@@ -344,7 +345,8 @@ void commit_throttle(struct fs *fs)
 
 static bool idle(struct fs *fs)
 {
-    return fs->cache.unapplied_count == 0 || fs->opt.read_only || atomic_load(&fs->latched);
+    bool nothing = fs->cache.unapplied_count == 0 && atomic_load(&fs->limbo_count) == 0;
+    return nothing || fs->opt.read_only || atomic_load(&fs->latched);
 }
 
 /* Waits for a reason to commit: asked, or the first dirty row's age. */

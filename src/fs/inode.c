@@ -261,3 +261,55 @@ void hazard_remove(struct fs *fs, struct inode *i)
             return;
         }
 }
+
+/*
+ * open(2) is a lookup and then an open by inode number.  Between the two a
+ * rename may put another file in the place of the one found.  The kernel looks
+ * the name up again when it is told ESTALE, but only once, and a program that is
+ * replacing a file all the time would make the name fail that always exists.
+ * So a file that was renamed over stays a little longer than its name.
+ */
+#define LIMBO_SECONDS 2
+#define LIMBO_MAX 4096u
+
+struct waiting {
+    struct list link;
+    struct inode *inode;     /* pinned */
+    time_t due;              /* CLOCK_MONOTONIC_COARSE */
+};
+
+static time_t seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return t.tv_sec;
+}
+
+void limbo_add(struct fs *fs, struct inode *i)
+{
+    struct waiting *w = atomic_load(&fs->no_space) ? NULL : malloc(sizeof *w);
+
+    limbo_expire(fs, false);
+    if (!w)
+        return;
+    *w = (struct waiting){ .inode = i, .due = seconds() + LIMBO_SECONDS };
+    entry_pin(&i->e);
+    list_append(&fs->limbo, &w->link);
+    atomic_fetch_add(&fs->limbo_count, 1);
+}
+
+void limbo_expire(struct fs *fs, bool all)
+{
+    time_t now_is = seconds();
+
+    list_each_safe(at, &fs->limbo) {
+        struct waiting *w = container(at, struct waiting, link);
+        if (!all && w->due > now_is && atomic_load(&fs->limbo_count) < LIMBO_MAX)
+            return;
+        list_remove(&w->link);
+        atomic_fetch_sub(&fs->limbo_count, 1);
+        entry_unpin(&w->inode->e);
+        inode_reap(fs, w->inode);
+        free(w);
+    }
+}

@@ -245,6 +245,8 @@ struct fs {
     size_t actor_count;
     uint64_t *hazards;                     /* meta: inode numbers */
     size_t hazard_count, hazard_cap;
+    struct list limbo;                     /* meta: oldest first; see inode.c */
+    atomic_uint limbo_count;
     struct segments segments;
     struct committer commit;
     struct publisher publish;
@@ -314,6 +316,10 @@ int inode_reap(struct fs *fs, struct inode *i);
 void now(struct timespec *ts);
 void hazard_add(struct fs *fs, struct inode *i);
 void hazard_remove(struct fs *fs, struct inode *i);
+/* The file was renamed over: it stays for LIMBO_SECONDS. */
+void limbo_add(struct fs *fs, struct inode *i);
+/* Lets go of the files whose time is over, or of all. */
+void limbo_expire(struct fs *fs, bool all);
 
 /* --- acl.c: with meta held, attributes loaded -------------------------------- */
 #define ACL_ACCESS "system.posix_acl_access"

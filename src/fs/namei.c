@@ -391,6 +391,7 @@ static int replace(struct fs *fs, struct move *m, const char *new_name)
     move_links(m->i, m->old_dir, m->new_dir);
     if (m->new_i) {
         hazard_add(fs, m->i);
+        limbo_add(fs, m->new_i);
         rc = lose_link(fs, m->new_dir, m->new_i);
     }
     return rc;

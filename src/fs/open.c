@@ -188,6 +188,7 @@ int fs_open(struct fs **out, struct state *state, struct store *store, const str
     if (!fs)
         return -ENOMEM;
     fs->opt = *o;
+    list_init(&fs->limbo);
     defaults(&fs->opt);
     fs->state = state;
     fs->store = store;
@@ -218,6 +219,7 @@ int fs_close(struct fs *fs)
         commit_stop(fs);
         rc = publish_final(fs);
     }
+    limbo_expire(fs, true);   /* what the last commit did not end */
     if (fs->commit.journal)
         journal_close(fs->commit.journal);
     if (fs->index) {

@@ -297,7 +297,7 @@ static ssize_t copy_bytes(struct fs *fs, uint64_t from, uint64_t from_off, struc
     if (!bytes)
         return -ENOMEM;
     ssize_t got = fs_read(fs, from, bytes, len, from_off);
-    int rc = got > 0 ? write_pinned(fs, dst, bytes, (size_t)got, to_off, false, true) : (int)got;
+    int rc = got > 0 ? write_pinned(fs, dst, bytes, (size_t)got, to_off, false, false) : (int)got;
     free(bytes);
     return rc ? rc : got;
 }

@@ -170,7 +170,7 @@ int inode_kill_priv(struct fs *fs, struct inode *i)
 {
     size_t len;
 
-    if (!S_ISREG(i->mode))
+    if (S_ISDIR(i->mode))
         return 0;
     uint32_t mode = i->mode & ~(uint32_t)S_ISUID;
     if (mode & S_IXGRP)
