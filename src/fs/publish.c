@@ -264,6 +264,8 @@ static int move_one(struct fs *fs, const struct id128 *id)
 static int move_all(struct fs *fs, const struct move *m)
 {
     int rc = 0;
+    for (size_t k = 0; k < m->count; k++)
+        segment_end_writing(fs, m->numbers[k]);
     for (size_t k = 0; !rc && k + 1 < m->count; k++)
         rc = move_one(fs, &m->ids[k]);
     if (!rc && m->count > 1)

@@ -450,6 +450,26 @@ bool segment_staged(struct fs *fs, uint32_t number)
     return staged;
 }
 
+/* In place, while others may be reading: who watches the store sees no file that
+ * was open for writing close under its final name. */
+void segment_end_writing(struct fs *fs, uint32_t number)
+{
+    struct segments *t = &fs->segments;
+    char name[ID_TEXT];
+
+    pthread_mutex_lock(&t->lock);
+    struct segment *s = find(t, number);
+    if (s && s->fd >= 0) {
+        id_format(&s->id, name);
+        int fd = openat(fs->state->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0) {
+            dup3(fd, s->fd, O_CLOEXEC);
+            close(fd);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
 void segment_published(struct fs *fs, uint32_t number)
 {
     struct segments *t = &fs->segments;
