@@ -120,7 +120,8 @@ int runs_replace(struct runs *r, uint32_t first, uint32_t count, const struct ru
         change -= piece.count;
         dropped(ctx, &piece);
     }
-    memcpy(r->v, v, n * sizeof *v);
+    if (n)
+        memcpy(r->v, v, n * sizeof *v);
     r->count = (uint16_t)n;
     *delta = change;
     return 0;

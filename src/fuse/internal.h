@@ -143,10 +143,6 @@ static inline struct session *session_of(fuse_req_t req) { return fuse_req_userd
 static inline struct fs *fs_of(fuse_req_t req) { return session_of(req)->fs; }
 struct fs_who who_asks(fuse_req_t req);
 void reply_result(fuse_req_t req, int rc);
-/* An inode that the kernel still knows and we no longer have: another file has
- * taken its name meanwhile. The kernel looks the name up again for ESTALE, and
- * tells the program of ENOENT, which a rename over a name must never show. */
-static inline int of_inode(int rc) { return rc == -ENOENT ? -ESTALE : rc; }
 /* rc 0: the entry, which the kernel may remember under this name if `exact`. */
 void reply_entry(fuse_req_t req, int rc, const struct stat *attr, bool exact);
 void entry_fill(struct fuse_entry_param *e, const struct stat *attr, bool exact);

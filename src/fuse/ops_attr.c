@@ -16,7 +16,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
     (void)fi;
     int rc = fs_getattr(fs_of(req), ino, &attr);
-    reply_attr(req, of_inode(rc), &attr);
+    reply_attr(req, rc, &attr);
 }
 
 static unsigned fields(int to_set)
@@ -62,7 +62,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
         result.st_ino = ino;
         rc = 0;
     }
-    reply_attr(req, of_inode(rc), &result);
+    reply_attr(req, rc, &result);
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t ino)

@@ -43,7 +43,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
     int rc = fs_open_file(s->fs, ino, fi->flags, worker_self()->peek.kill_priv);
     if (rc) {
-        reply_result(req, of_inode(rc));
+        /* Another file may have taken the name meanwhile; for ESTALE the kernel looks again. */
+        reply_result(req, rc == -ENOENT ? -ESTALE : rc);
         return;
     }
     handle_opened(s, ino, fi);

@@ -108,7 +108,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 
     int rc = fs_readlink(fs_of(req), ino, target, PATH_MAX);
     if (rc)
-        reply_result(req, of_inode(rc));
+        reply_result(req, rc);
     else
         fuse_reply_readlink(req, target);
 }

@@ -27,19 +27,19 @@ static bool refused(fuse_req_t req, const char *name)
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-    reply_result(req, refused(req, name) ? -EOPNOTSUPP : of_inode(fs_setxattr(fs_of(req), ino, name, value, size, flags)));
+    reply_result(req, refused(req, name) ? -EOPNOTSUPP : fs_setxattr(fs_of(req), ino, name, value, size, flags));
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    reply_result(req, refused(req, name) ? -EOPNOTSUPP : of_inode(fs_removexattr(fs_of(req), ino, name)));
+    reply_result(req, refused(req, name) ? -EOPNOTSUPP : fs_removexattr(fs_of(req), ino, name));
 }
 
 /* `size` 0 asks for the length alone. */
 static void reply_bytes(fuse_req_t req, ssize_t len, size_t size, const uint8_t *bytes)
 {
     if (len < 0)
-        reply_result(req, of_inode((int)len));
+        reply_result(req, (int)len);
     else if (size == 0)
         fuse_reply_xattr(req, (size_t)len);
     else
