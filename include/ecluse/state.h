@@ -33,8 +33,14 @@ struct vault_options {
     enum suite suite;
     const void *passphrase;
     size_t passphrase_len;
+    const void *keyfile;   /* and/or */
+    size_t keyfile_len;
     struct kdf_cost cost;
     uint32_t uid, gid;     /* owner of the root directory */
+    /* Puts the recovery key into its owner's hands; a failure ends the making.
+     * Called once, before there is a store that needs it. May be NULL. */
+    int (*deliver)(void *ctx, const uint8_t recovery[KEY_SIZE], const struct id128 *vault);
+    void *ctx;
 };
 int vault_create(const struct vault_options *o, uint8_t recovery[KEY_SIZE], struct id128 *vault);
 

@@ -4,8 +4,7 @@
  *
  * The key exists nowhere but on the sheet, so the sheet's place is secured
  * before anything is made: a new file of mode 0600 whose space is reserved, or
- * the terminal.  If the sheet can then not be written all the same, the new,
- * still empty store loses its header and is no vault.
+ * the terminal.  The sheet is written before the store becomes a vault.
  */
 #include "internal.h"
 #include <ecluse/io.h>
@@ -140,44 +139,20 @@ static int write_sheet(struct init *in, const char *text)
     return rc ? rc : sync_parent(in->sheet_path);
 }
 
-static int deliver_sheet(struct init *in, const uint8_t recovery[KEY_SIZE], const struct id128 *vault)
+static int deliver_sheet(void *ctx, const uint8_t recovery[KEY_SIZE], const struct id128 *vault)
 {
+    struct init *in = ctx;
     char *text = sheet_text(recovery, vault, in->store);
     if (!text)
         return -ENOMEM;
     int rc = in->sheet >= 0 ? write_sheet(in, text) : terminal_show(text);
     secret_free(text);
+    if (rc)
+        snprintf(in->blamed, sizeof in->blamed, "%s", in->sheet_path ? in->sheet_path : "");
     return rc;
 }
 
 /* --- making ---------------------------------------------------------------------------------- */
-
-static int add_keyfile(struct init *in, const uint8_t recovery[KEY_SIZE], struct kdf_cost cost)
-{
-    struct vault_ref v;
-
-    int rc = vault_open(&v, in->store, in->state ? in->state_dir : NULL, in->blamed);
-    if (!rc)
-        rc = keyring_unlock(v.state.keys, SLOT_RECOVERY, recovery, KEY_SIZE);
-    if (!rc)
-        rc = keyring_set_slot(v.state.keys, SLOT_KEYFILE, in->key.bytes, in->key.len, cost, false);
-    if (!rc)
-        rc = keyring_save(v.state.keys, v.state.dir, "keyring");
-    vault_close(&v);
-    return rc;
-}
-
-/* A vault whose key nobody has must not be used. */
-static void unmake(const struct init *in, const struct id128 *vault)
-{
-    char id[ID_TEXT], path[PATH_MAX + 64];
-
-    id_format(vault, id);
-    snprintf(path, sizeof path, "%s/vault-%s.ecl", in->store, id);
-    unlink(path);
-    if (in->sheet >= 0)
-        unlink(in->sheet_path);
-}
 
 static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
 {
@@ -185,23 +160,15 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
         .store_path = in->store, .state_dir = in->state ? in->state_dir : NULL,
         .suite = in->suite ? in->suite : suite_fastest(),
         .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
+        .keyfile = in->key.bytes, .keyfile_len = in->key.len,
         .cost = kdf_calibrate(KDF_MILLISECONDS), .uid = getuid(), .gid = getgid(),
+        .deliver = deliver_sheet, .ctx = in,
     };
 
+    snprintf(in->blamed, sizeof in->blamed, "%s", in->store);
     int rc = vault_create(&o, recovery, vault);
-    if (rc) {
-        if (in->sheet >= 0)
-            unlink(in->sheet_path);
-        return complain(rc, in->store);
-    }
-    if (in->keyfile)
-        rc = add_keyfile(in, recovery, o.cost);
-    if (!rc) {
-        rc = deliver_sheet(in, recovery, vault);
-        snprintf(in->blamed, sizeof in->blamed, "%s", in->sheet_path ? in->sheet_path : "");
-    }
-    if (rc)
-        unmake(in, vault);
+    if (rc && in->sheet >= 0)
+        unlink(in->sheet_path);
     return complain(rc, in->blamed);
 }
 

@@ -8,14 +8,15 @@
  *
  *   1. <base>/.<id>.new/    lock, keyring, staging/, index.db, ballast, each synced
  *   2. <base>/<id>/         by one rename, then <base> is synced
- *   3. the store            store_create, its header last
+ *   3. the recovery key     to whoever is to keep it
+ *   4. the store            store_create, its header last
  *
- * Invariants: a store with a header has its state; a state under its final name
- * is whole.  On failure all that was made is removed, and nothing else: the
+ * Invariants: a store with a header has its state, and somebody its recovery
+ * key; a state under its final name is whole.  On failure all that was made is removed, and nothing else: the
  * temporary directory is ours alone (mkdir refuses one that is there), and
  * directories above it go only when they were not there before and are empty.
  *
- * Not promised: that a kill between 2 and 3 leaves nothing.  It leaves a state
+ * Not promised: that a kill between 2 and 4 leaves nothing.  It leaves a state
  * for a vault that does not exist, under a random name that nothing refers to.
  */
 #include <dirent.h>
@@ -196,7 +197,9 @@ static int check(struct making *m)
 
     if (!o->store_path || !suite_name(o->suite))
         return -EINVAL;
-    if (o->passphrase && (o->passphrase_len == 0 || !kdf_cost_valid(o->cost)))
+    if ((o->passphrase && o->passphrase_len == 0) || (o->keyfile && o->keyfile_len == 0))
+        return -EINVAL;
+    if ((o->passphrase || o->keyfile) && !kdf_cost_valid(o->cost))
         return -EINVAL;
     int rc = check_store(m);
     return rc ? rc : check_state(m);
@@ -214,6 +217,8 @@ static int make_keys(struct making *m, const uint8_t recovery[KEY_SIZE])
         rc = keyring_set_slot(m->keys, SLOT_RECOVERY, recovery, KEY_SIZE, (struct kdf_cost){ 0, 0 }, false);
     if (!rc && o->passphrase)
         rc = keyring_set_slot(m->keys, SLOT_PASSPHRASE, o->passphrase, o->passphrase_len, o->cost, false);
+    if (!rc && o->keyfile)
+        rc = keyring_set_slot(m->keys, SLOT_KEYFILE, o->keyfile, o->keyfile_len, o->cost, false);
     if (!rc)
         rc = vault_header_make(m->header, &h, keyring_epoch_key(m->keys, 0));
     return rc;
@@ -372,6 +377,8 @@ int vault_create(const struct vault_options *o, uint8_t recovery[KEY_SIZE], stru
     if (rc)
         goto out;
     rc = make_state(m);
+    if (!rc && o->deliver)
+        rc = o->deliver(o->ctx, recovery, &m->vault);
     if (!rc)
         rc = store_create(m->store.path, &m->vault, m->header, sizeof m->header);
     if (rc)

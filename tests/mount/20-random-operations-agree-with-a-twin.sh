@@ -5,7 +5,7 @@
 # also across remounts.  OPS and SEED may be given; the seed is printed.
 . "$(dirname "$0")/lib.sh"
 
-ops=${OPS:-30000} seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
+ops=${OPS:-120000} seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
 echo "replay with: SEED=$seed OPS=$ops $0"
 mkdir "$TMP/plain"
 make_vault
@@ -19,5 +19,5 @@ set -e
 END
 chmod +x "$TMP/again"
 expect "vault and plain directory agree" "$TOOLS/../model/model" --seed "$seed" --ops "$ops" \
-    --remount "$TMP/again" --remount-every $((ops / 4)) "${flags[@]}" "$MNT" "$TMP/plain"
+    --remount "$TMP/again" --remount-every $((ops / 6)) "${flags[@]}" "$MNT" "$TMP/plain"
 umount_vault

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Many threads write, rename, map, link and delete at the same time; what each
-# may rely on stays true, also after a remount.  SECONDS_OF_STRESS may be given.
+# may rely on stays true, also after a remount.  SECONDS_OF_STRESS and SEED may be given.
 . "$(dirname "$0")/lib.sh"
 
 make_vault
 mount_vault
 files=$(find "/proc/$(daemon_pid)/fd" | wc -l)
-seed=$((RANDOM * 32768 + RANDOM))
-echo "seed $seed"
+seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
+echo "replay with: SEED=$seed $0"
 expect "what the threads rely on is true" \
     "$TOOLS/stress" --seconds "${SECONDS_OF_STRESS:-15}" --seed "$seed" "$MNT"
 "$ECLUSE" flush --state "$STATE" "$MNT"

@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # kill -9 under load: the folder answers ENOTCONN rather than look empty, the next
-# mount brings back everything that was acknowledged.  KILLS may be given.
+# mount brings back everything that was acknowledged.  KILLS and SEED may be given.
 . "$(dirname "$0")/lib.sh"
 
+seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
+echo "replay with: SEED=$seed KILLS=${KILLS:-6} $0"
 make_vault
 mount_vault
 for round in $(seq "${KILLS:-6}"); do
-    "$TOOLS/record" --seed "$round" "$MNT" "$TMP/log" >"$TMP/recorder" 2>&1 &
+    "$TOOLS/record" --seed $((seed + round)) "$MNT" "$TMP/log" >"$TMP/recorder" 2>&1 &
     recorder=$!
     until_true test -s "$TMP/log"
     lines=$(wc -l <"$TMP/log")
-    enough() { [ "$(wc -l <"$TMP/log")" -gt $((lines + round * 7)) ]; }
+    enough() { [ "$(wc -l <"$TMP/log")" -gt $((lines + round % 10 * 7)) ]; }
     until_true enough
     kill_daemon
     wait "$recorder" || fail "the recorder: $(cat "$TMP/recorder")"
