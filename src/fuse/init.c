@@ -18,7 +18,7 @@
 
 /* Requests that nobody waits for (readahead, writeback) at the same time. More
  * of them only means more buffers, since the disk is behind one process. */
-#define BACKGROUND_MAX 32u
+#define BACKGROUND_MAX 16u
 
 static void want(struct fuse_conn_info *conn, unsigned capability)
 {
