@@ -72,9 +72,10 @@ static void space_regained(struct fs *fs)
     uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize, size = (uint64_t)v.f_blocks * v.f_frsize;
     if (bytes < (size > 16 * BALLAST_SIZE ? 2 * BALLAST_SIZE : size / 32))
         return;
-    int fd = openat(fs->state->dir, "ballast", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = size <= 16 * BALLAST_SIZE ? -1
+           : openat(fs->state->dir, "ballast", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0) {
-        if (size > 16 * BALLAST_SIZE && posix_fallocate(fd, 0, BALLAST_SIZE))
+        if (posix_fallocate(fd, 0, BALLAST_SIZE))
             log_debug("ECL-0303 the ballast could not be restored");
         close(fd);
     }

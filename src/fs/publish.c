@@ -160,17 +160,34 @@ static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, con
     return rc;
 }
 
+/* What the payload takes at most: it is encoded once before its segments have
+ * their lengths, so a new carrier and long varints are added. */
+static int payload_room(struct fs *fs, struct cut *c, const struct publication *p, size_t *out)
+{
+    struct buf payload = { 0 };
+
+    for (size_t k = 0; k < c->count; k++)
+        c->rows[k] = (struct segment_row){ .number = c->v[k]->number, .id = c->v[k]->id };
+    int rc = publication_encode(fs, p, c->rows, c->count, 0, &payload);
+    *out = payload.len + 8 * c->count + 256;
+    buf_free(&payload);
+    return rc;
+}
+
 /* The carrier is the last segment of the cut if the payload fits in, else a
  * new one that holds no blocks. */
 static int choose_carrier(struct fs *fs, struct cut *c, const struct publication *p)
 {
     struct segment *last = c->count ? c->v[c->count - 1] : NULL;
-    size_t payload = p->rows.len + 64 * c->count + 4096;
+    size_t payload;
 
+    int rc = payload_room(fs, c, p, &payload);
+    if (rc)
+        return rc;
     if (last && segment_size_class(last->used + last->footer + FOOTER_ROOM + payload + payload / 16))
         return 0;
     struct segment *fresh;
-    int rc = segment_create(fs, &fresh);
+    rc = segment_create(fs, &fresh);
     if (rc)
         return rc;
     pthread_mutex_lock(&fs->segments.lock);

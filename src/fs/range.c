@@ -114,8 +114,10 @@ static int zero_range(struct fs *fs, struct inode *i, uint64_t off, uint64_t end
             rc = ragged_map(fs, i, &r[1]);
         if (!rc && stop > first)
             rc = map_punch(fs, i, first, stop - first);
-        if (!rc && new_size > i->size)
+        if (!rc && new_size > i->size) {
             i->size = new_size;
+            i->version++;
+        }
         inode_touch(i, true);
         entry_dirty(fs, &i->e);
         pthread_mutex_unlock(&fs->meta);
@@ -280,8 +282,10 @@ static int share(struct fs *fs, struct inode *src, uint64_t from, struct inode *
     }
     if (!rc && dst_end % BLOCK_SIZE)
         rc = map_trim(fs, dst, dst_end / BLOCK_SIZE, (uint32_t)(dst_end % BLOCK_SIZE));
-    if (!rc && dst_end > dst->size)
+    if (!rc && dst_end > dst->size) {
         dst->size = dst_end;
+        dst->version++;
+    }
     inode_touch(dst, true);
     entry_dirty(fs, &dst->e);
     pthread_mutex_unlock(&fs->meta);

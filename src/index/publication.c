@@ -9,7 +9,8 @@
  */
 #include "internal.h"
 
-/* Segments take their place in the order of the batch. */
+/* Segments take their place in the order of the batch. The carrier may be newer
+ * than the last commit: its number must not be given out again after a restart. */
 static int place_segments(struct index *ix, uint64_t seq, const struct buf *segments)
 {
     struct reader r = reader_over(segments->data, segments->len);
@@ -21,6 +22,8 @@ static int place_segments(struct index *ix, uint64_t seq, const struct buf *segm
             return -EINVAL;
         ix->record.segment.state = SEGMENT_STAGED;
         rc = segment_put(ix, &ix->record.segment);
+        if (!rc)
+            rc = counter_put(ix, COUNTER_SEGMENT, (uint64_t)ix->record.segment.number + 1);
         if (rc)
             return rc;
         sql_bind(st, 1, ix->record.segment.number);
