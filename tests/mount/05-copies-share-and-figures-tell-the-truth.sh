@@ -5,7 +5,7 @@
 # file uploads little; du and df say what is true.
 . "$(dirname "$0")/lib.sh"
 
-bytes() { du -sb "$STORE" | cut -f1; }
+bytes() { find "$STORE" -type f -printf '%s\n' | awk '{ n += $1 } END { print n }'; }
 flush() { "$ECLUSE" flush --state "$STATE" "$MNT"; }
 grew_by_at_most() { # grew_by_at_most LIMIT SENTENCE
     local now

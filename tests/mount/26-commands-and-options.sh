@@ -61,6 +61,7 @@ if as_root; then
     cp -L "$ECLUSE" "$TMP/helper"
     cat >"$TMP/in-namespace" <<END
 set -e
+trap 'umount -l /usr/sbin' EXIT
 mkdir "$TMP/upper" "$TMP/work"
 mount -t tmpfs none "$TMP/upper" && mkdir "$TMP/upper/u" "$TMP/upper/w"
 mount -t overlay -o "lowerdir=/usr/sbin,upperdir=$TMP/upper/u,workdir=$TMP/upper/w" none /usr/sbin
@@ -73,5 +74,7 @@ until mount -T "$TMP/fstab" "$MNT" 2>"$TMP/said"; do grep -q 'already mounted\|d
 grep -q two "$MNT/g"
 "$ECLUSE" umount --state "$STATE" "$MNT"
 END
-    expect "mount(8) and fstab" unshare -m bash "$TMP/in-namespace"
+    # A root that is no mount of its own (chroot) cannot be made private.
+    mountpoint -q / && private=() || private=(--propagation unchanged)
+    expect "mount(8) and fstab" unshare -m "${private[@]}" bash "$TMP/in-namespace"
 fi

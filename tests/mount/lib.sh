@@ -141,13 +141,19 @@ tree() {
         -o -printf '%p %y %m %l\n' | sort)
 }
 
-# open_the_way : lets other users reach $TMP, through the folders of the test run
+# open_the_way : lets other users reach $TMP, through the folders of the test run, and
+# the programs, which a checkout in root's home hides from them
 open_the_way() {
     local dir=$TMP
     while [ "$dir" != / ]; do
         case $dir in */ecluse*) chmod a+x "$dir" ;; esac
         dir=$(dirname "$dir")
     done
+    as_user test -x "$ECLUSE" && as_user test -x "$TOOLS" && return
+    mkdir "$TMP/programs"
+    cp "$ECLUSE" "$TMP/programs/"
+    cp -r "$TOOLS" "$TMP/programs/tools"
+    ECLUSE=$TMP/programs/ecluse TOOLS=$TMP/programs/tools
 }
 
 # as_user COMMAND... : as nobody, with $USER_HOME as home and a clean environment
