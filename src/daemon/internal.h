@@ -31,6 +31,7 @@ struct mounted {
 /* The topmost mount at exactly this real path; E_NOT_MOUNTED. Asks nothing of
  * the mounted filesystem. */
 int mounted_at(const char *path, struct mounted *out);
+void mounted_read_ahead(const struct mounted *m, unsigned kib); /* root's to set; a hint */
 bool mounted_is_ours(const struct mounted *m);      /* its type is fuse.ecluse */
 /* True when nobody serves the mount any more. */
 bool mounted_is_dead(const char *path);

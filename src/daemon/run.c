@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define READ_AHEAD_KIB 512u
+
 static void on_ready(void *ctx)
 {
     struct served *s = ctx;
 
+    mounted_read_ahead(&s->mount, READ_AHEAD_KIB);
     if (!s->config->foreground) {
         process_detach();
         log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
