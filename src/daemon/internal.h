@@ -86,6 +86,7 @@ bool served_is_mounted(const struct served *s);
 
 /* --- process.c: what the process may and may not ----------------------------- */
 
+void process_one_arena(void);       /* before any thread */
 void process_harden(void);
 /* Signals of the lifetime thread are blocked here, before any thread starts. */
 void process_block_signals(void);

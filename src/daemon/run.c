@@ -144,6 +144,7 @@ int daemon_run(const struct mount_config *c)
 
     if (c->blamed)
         c->blamed[0] = '\0';
+    process_one_arena();
     process_harden();
     log_open(c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
     int rc = preflight(c, &f);
