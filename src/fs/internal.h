@@ -377,9 +377,9 @@ void segment_live(struct fs *fs, uint32_t number, int64_t delta);
  * is held exclusively, so nothing is in flight). */
 void segments_close_open(struct fs *fs, bool mark);
 bool segment_staged(struct fs *fs, uint32_t number);
-/* A publication became visible: its segments are objects of the store now. */
 /* Before the file leaves staging: its descriptor becomes one for reading. */
 void segment_end_writing(struct fs *fs, uint32_t number);
+/* A publication became visible: its segments are objects of the store now. */
 void segment_published(struct fs *fs, uint32_t number);
 /* Starts the writing of a new, empty segment that only carries a footer. */
 int segment_create(struct fs *fs, struct segment **out);

@@ -459,15 +459,19 @@ void segment_end_writing(struct fs *fs, uint32_t number)
 
     pthread_mutex_lock(&t->lock);
     struct segment *s = find(t, number);
-    if (s && s->fd >= 0) {
-        id_format(&s->id, name);
-        int fd = openat(fs->state->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0) {
-            dup3(fd, s->fd, O_CLOEXEC);
-            close(fd);
-        }
-    }
+    bool opened = s && s->fd >= 0;
+    if (opened)
+        take(t, s);              /* its descriptor stays */
     pthread_mutex_unlock(&t->lock);
+    if (!opened)
+        return;
+    id_format(&s->id, name);
+    int fd = openat(fs->state->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0) {
+        dup3(fd, s->fd, O_CLOEXEC);
+        close(fd);
+    }
+    segment_unref(fs, s);
 }
 
 void segment_published(struct fs *fs, uint32_t number)

@@ -209,6 +209,8 @@ static void xattr_flags(void)
 
 static void owners_are_kept(void)
 {
+    EXPECT(!touch("same", 06755) && !chown("same", (uid_t)-1, (gid_t)-1));
+    EXPECT((stat_of("same").st_mode & 07777) == 0755);
     EXPECT(!touch("f", 06755) && !chown("f", SOMEBODY, SOMEBODY_ELSE));
     struct stat st = stat_of("f");
     EXPECT(st.st_uid == SOMEBODY && st.st_gid == SOMEBODY_ELSE && (st.st_mode & 07777) == 0755);

@@ -82,6 +82,18 @@ static void open_flags(void)
     EXPECT(!close(cut) && !close(fd));
 }
 
+/* What is asked about is what lies below the kernel's cache, which knows of the cut. */
+static void truncation_while_opening_for_reading(void)
+{
+    int fd = new_file("f");
+    EXPECT(fd >= 0 && fill(fd, 0, 100000, 'x') && !fsync(fd));
+    int cut = open("f", O_RDONLY | O_TRUNC);
+    EXPECT(cut >= 0 && size_of(fd) == 0 && fill(fd, 0, 10, 'y') && !fsync(fd));
+    EXPECT(lseek(fd, 0, SEEK_HOLE) == 10);
+    EXPECT_ERRNO(lseek(fd, 50000, SEEK_DATA), ENXIO);
+    EXPECT(!close(cut) && !close(fd));
+}
+
 static void direct_and_synchronous_io(void)
 {
     char *page = NULL;
@@ -277,6 +289,7 @@ static void locks_exclude(void)
 static const struct check checks[] = {
     { "appends land at the end, whoever writes", appends_land_at_the_end, false },
     { "open obeys its flags", open_flags, false },
+    { "O_TRUNC cuts with O_RDONLY too", truncation_while_opening_for_reading, false },
     { "direct and synchronous I/O give the same bytes", direct_and_synchronous_io, false },
     { "what was cut off reads as zeros when the file grows again", truncation_forgets, false },
     { "a write at 1 TiB leaves a hole before it", far_writes_leave_holes, false },

@@ -114,6 +114,51 @@ START_TEST(everything_opens_with_the_recovery_key_and_the_passphrase)
 }
 END_TEST
 
+START_TEST(a_key_file_opens_it_too)
+{
+    static const char keyfile[] = "thirty-two random bytes, or some more";
+    options.keyfile = keyfile;
+    options.keyfile_len = sizeof keyfile;
+    create();
+    open_all(SLOT_KEYFILE, keyfile, sizeof keyfile);
+    open_all(SLOT_RECOVERY, recovery, KEY_SIZE);
+}
+END_TEST
+
+/* What is delivered, and what the store holds at that moment. */
+static uint8_t delivered[KEY_SIZE];
+static int store_entries, delivery;
+
+static int deliver(void *ctx, const uint8_t key[KEY_SIZE], const struct id128 *id)
+{
+    ck_assert_ptr_eq(ctx, &delivery);
+    ck_assert_ptr_nonnull(id);
+    memcpy(delivered, key, KEY_SIZE);
+    store_entries = entries(store_dir);
+    return delivery;
+}
+
+START_TEST(the_recovery_key_is_delivered_before_there_is_a_store)
+{
+    options.deliver = deliver;
+    options.ctx = &delivery;
+    create();
+    ck_assert_mem_eq(delivered, recovery, KEY_SIZE);
+    ck_assert_int_eq(store_entries, -1);
+    open_all(SLOT_RECOVERY, delivered, KEY_SIZE);
+}
+END_TEST
+
+START_TEST(a_key_that_could_not_be_delivered_makes_no_vault)
+{
+    options.deliver = deliver;
+    options.ctx = &delivery;
+    delivery = -ENOSPC;
+    expect_refusal(-ENOSPC);
+    ck_assert_int_eq(entries(top), 0);
+}
+END_TEST
+
 START_TEST(without_a_passphrase_there_is_one_slot)
 {
     struct state s;
@@ -357,6 +402,9 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, everything_opens_with_the_recovery_key_and_the_passphrase);
+    tcase_add_test(t, a_key_file_opens_it_too);
+    tcase_add_test(t, the_recovery_key_is_delivered_before_there_is_a_store);
+    tcase_add_test(t, a_key_that_could_not_be_delivered_makes_no_vault);
     tcase_add_test(t, without_a_passphrase_there_is_one_slot);
     tcase_add_test(t, the_state_is_private_and_nothing_else_lies_beside_it);
     tcase_add_test(t, the_ballast_takes_real_space_unless_the_disk_is_small);
