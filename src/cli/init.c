@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KDF_MILLISECONDS 1000
 #define SHEET_ROOM 4096
 
 struct init {

@@ -18,6 +18,14 @@
 #define _(text) gettext(text)
 #define N_(text) text
 
+/* What checking a passphrase may take.  Builds for fault tests keep to the
+ * floor: they mount thousands of times. */
+#ifdef ECLUSE_FAULTS
+#define KDF_MILLISECONDS 0
+#else
+#define KDF_MILLISECONDS 1000
+#endif
+
 /* --- message.c ----------------------------------------------------------------- */
 
 /* Finds out the user's language; before anything is said. */

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KDF_MILLISECONDS 1000
-
 struct passwd {
     struct sources old;
     struct sources new;
