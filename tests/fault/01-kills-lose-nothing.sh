@@ -1,0 +1,201 @@
+#!/bin/bash
+# SPDX-License-Identifier: LiLiQ-Rplus-1.1
+#
+# The daemon is killed at every failpoint that it passes, and at any moment, under
+# load, while it recovers from the kill before, and while it ends; each time the next
+# mount shows what promise 3 allows (tests/tools/load.c, prove.c), and nothing is refused,
+# missing, locked or changed in the store.  Needs a build with FAULTS=1.
+#
+# KILLS, SEED and LANES (vaults at the same time) may be given.
+ECLUSE=${ECLUSE:-$(dirname "$0")/../../build/faults/ecluse}
+. "$(dirname "$0")/../mount/lib.sh"
+
+kills=${KILLS:-500} lanes=${LANES:-2} seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
+bound=1.2 vault_life=30
+echo "replay with: SEED=$seed KILLS=$kills LANES=$lanes $0"
+"$TOOLS/points" >"$TMP/points"
+
+start_daemon() { # start_daemon [FAULT] : until it serves, or is dead; $daemon, $dead
+    : >"$lane/said"
+    ECLUSE_FAULT=${1:-} ECLUSE_FAULT_LOG=$lane/passed \
+        "$ECLUSE" mount --foreground --passfile "$PASS" --state "$STATE" $options "$STORE" "$MNT" \
+        >"$lane/said" 2>&1 &
+    daemon=$! dead=
+    until mountpoint -q "$MNT" 2>/dev/null; do
+        [ -n "$(jobs -rp | grep -x "$daemon")" ] || { reap && return; }
+        read -rt 0.01 <> <(:) || true
+    done
+}
+
+# The daemon is gone: by SIGKILL, or it must be said.
+reap() {
+    local status=0
+    wait "$daemon" || status=$?
+    dead=yes
+    [ $status = 137 ] || [ "$status" = "${1:-137}" ] || {
+        cat "$lane/said" >&2
+        fail "the daemon ended with $status, $what"
+    }
+    [ $status = 137 ]
+}
+
+kill_it() {
+    kill -9 "$daemon" 2>/dev/null || true
+    reap && count "kill -9"
+}
+
+count() {
+    echo "$1" >>"$lane/kills"
+    done_here=$((done_here + 1))
+}
+
+# Waits for the load or for the bound; the daemon may go on living.
+await() { # await SECONDS PID
+    local timer
+    sleep "$1" &
+    timer=$!
+    wait -n "$2" "$timer" || true
+    kill "$timer" 2>/dev/null || true
+    wait "$timer" 2>/dev/null || true
+}
+
+start_load() { # start_load [option...]
+    "$TOOLS/load" --seed $((seed + done_here)) $strict "$@" \
+        --flush "$ECLUSE flush --state $STATE $MNT >>$lane/flush 2>&1" "$MNT" "$lane/log" 2>"$lane/load" &
+    load=$!
+}
+
+end_load() {
+    wait "$load" || fail "the load, $what: $(cat "$lane/load")"
+}
+
+# The point that was killed at least often, of those that were passed; ties by chance.
+next_point() {
+    sort -u "$lane/passed" | while read -r p; do
+        echo "$(grep -cx "$p" "$lane/kills") $RANDOM $p"
+    done | sort -n | head -n 4 | shuf -n 1 --random-source=<(yes $RANDOM) | cut -d' ' -f3
+}
+
+fault_round() {
+    local point nth action
+    point=$(next_point)
+    most[$point]=${most[$point]:-12}
+    nth=$((1 + RANDOM % most[$point] * (RANDOM % 100 + 1) / 100))
+    action=kill
+    [ $((RANDOM % 2)) = 0 ] || action=torn
+    case $((RANDOM % 8)) in 0) how=recovery ;; 1) how=end ;; *) how=load ;; esac
+    [ $how != recovery ] || nth=$((1 + nth % 4))
+    what="$point:$action:$nth ($how)"
+    start_daemon "$point:$action:$nth"
+    if [ -n "$dead" ]; then
+        count "$point"
+        return
+    fi
+    case $how in
+    recovery) kill_it; return ;;
+    load) start_load; await $bound "$load" ;;
+    end)
+        start_load --ops $((20 + RANDOM % 60))
+        end_load
+        "$ECLUSE" umount --state "$STATE" "$MNT" >/dev/null 2>&1 && all=--all
+        ;;
+    esac
+    if [ "$all" ]; then
+        if reap 0; then count "$point"; fi
+    elif [ -e "/proc/$daemon" ] && ! gone "$daemon"; then
+        most[$point]=$((most[$point] / 2 + 1))
+        kill_it
+    else
+        reap && count "$point"
+        most[$point]=$((most[$point] * 3 / 2 + 1))
+    fi
+    [ $how = end ] || end_load
+}
+
+plain_round() {
+    what="kill -9 under load"
+    start_daemon
+    start_load
+    await "0.$((RANDOM % 8))$((RANDOM % 10))" "$load"
+    kill_it
+    end_load
+}
+
+prove() {
+    what="$what; then"
+    start_daemon
+    "$TOOLS/prove" $all "$MNT" "$lane/log" >"$lane/proof" 2>&1 || {
+        cat "$lane/proof" >&2
+        fail "not what promise 3 allows, $what"
+    }
+    all=
+    "$ECLUSE" flush --state "$STATE" "$MNT" || fail "no publication, $what"
+    "$ECLUSE" status --json --state "$STATE" "$MNT" >"$lane/status"
+    for figure in '"missing":0' '"refused":0' '"foreign":0' '"latched":""' '"publish_error":""' '"unpublished":0'; do
+        tr -d ' ' <"$lane/status" | grep -q "$figure" || fail "not $figure, $what: $(cat "$lane/status")"
+    done
+    # Whatever is done to a file changes its ctime.
+    find "$STORE" -type f -printf '%P %i %s %C@\n' | sort >"$lane/now"
+    same "objects changed, $what" "" "$(comm -23 "$lane/objects" "$lane/now")"
+    mv "$lane/now" "$lane/objects"
+}
+
+# After the proof the daemon ends, or is killed while it publishes or is idle.
+leave() {
+    local n=$((RANDOM % 8)) file
+    if [ $n = 0 ]; then
+        "$ECLUSE" umount --state "$STATE" "$MNT"
+        wait "$daemon" || fail "a clean end gives $?: $(cat "$lane/said")"
+        return
+    fi
+    if [ $n -lt 6 ]; then
+        file=$(find "$MNT" -type f -size +0 | shuf -n 1)
+        [ -z "$file" ] || setfattr -n user.other -v $RANDOM "$file"
+        "$ECLUSE" flush --state "$STATE" "$MNT" >/dev/null 2>&1 &
+        await "0.0$((RANDOM % 10))" $!
+    fi
+    kill_it
+    wait
+}
+
+new_vault() {
+    [ ! -d "$STORE" ] || { store_is_opaque && rm -rf "$STORE" "$STATE"; }
+    rm -f "$SHEET" "$lane"/log*
+    make_vault
+    : >"$lane/objects"
+    options='' strict=''
+    [ $((RANDOM % 4)) != 0 ] || options='-o strict' strict=--strict
+}
+
+run_lane() { # run_lane NUMBER KILLS
+    declare -A most=()
+    local n=$1 done_here=0 next=0 round=0 all='' what='' daemon load how options strict dead figure
+    lane=$TMP/$n
+    RANDOM=$((seed % 32749 + n))
+    seed=$((seed + n * 1000000))
+    mkdir "$lane"
+    STORE=$lane/store MNT=$lane/mnt STATE=$lane/state PASS=$lane/pass SHEET=$lane/recovery
+    cp "$TMP/common" "$lane/passed"
+    : >"$lane/kills"
+    while [ $done_here -lt "$2" ]; do
+        [ $done_here -lt $next ] || { new_vault && next=$((done_here + vault_life)); }
+        round=$((round + 1))
+        if [ $((round % 6)) = 1 ]; then plain_round; else fault_round; fi
+        prove
+        leave
+    done
+}
+
+: >"$TMP/common"
+pids=()
+for n in $(seq "$lanes"); do
+    (trap - EXIT && run_lane "$n" $(((kills + lanes - 1) / lanes))) &
+    pids+=($!)
+done
+for pid in "${pids[@]}"; do wait "$pid" || fail "see above"; done
+
+cat "$TMP"/*/kills | sort | uniq -c | sort -rn
+echo "$(cat "$TMP"/*/kills | wc -l) kills in $SECONDS s"
+for point in $(cat "$TMP"/*/passed | sort -u); do
+    cat "$TMP"/*/kills | grep -qx "$point" || fail "never killed at $point"
+done
