@@ -456,6 +456,7 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply);
 /* Adds the extents' bytes to the batch as tails. */
 int snapshot_tails(struct snapshot *s);
 void snapshot_done(struct fs *fs, struct snapshot *s);     /* durable; meta held */
+void snapshot_failed(struct fs *fs, const struct snapshot *s); /* its rows are dirty again; meta held */
 void snapshot_release(struct fs *fs, struct snapshot *s);
 
 /* --- actors.c --------------------------------------------------------------------- */
