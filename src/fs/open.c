@@ -107,7 +107,7 @@ static int load(struct fs *fs)
         rc = index_counter(fs->index, COUNTER_COOKIE, &fs->next_cookie);
     if (!rc)
         rc = index_scan_segments(fs->index, SEGMENT_STAGED, adopt, fs);
-    if (!rc)
+    if (!rc && index_settled(fs->index))
         rc = sweep_staging(fs);
     if (!rc)
         rc = reseal_count_live(fs);
