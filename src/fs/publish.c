@@ -278,6 +278,18 @@ static int move_one(struct fs *fs, const struct id128 *id)
     return rc;
 }
 
+/* What was copied into the store is durable there now. What a crash leaves here
+ * is swept at the next start. */
+static void drop_staged(struct fs *fs, const struct move *m)
+{
+    char name[ID_TEXT];
+
+    for (size_t k = 0; k < m->count && !fault_hit(FAULT_staging_cleanup); k++) {
+        id_format(&m->ids[k], name);
+        unlinkat(fs->state->staging, name, 0);
+    }
+}
+
 static int move_all(struct fs *fs, const struct move *m)
 {
     int rc = 0;
@@ -291,7 +303,11 @@ static int move_all(struct fs *fs, const struct move *m)
         rc = fault_hit(FAULT_publication);
     if (!rc)
         rc = move_one(fs, &m->ids[m->count - 1]);
-    return rc ? rc : store_sync(fs->store, &m->ids[m->count - 1], 1);
+    if (!rc)
+        rc = store_sync(fs->store, &m->ids[m->count - 1], 1);
+    if (!rc)
+        drop_staged(fs, m);
+    return rc;
 }
 
 static int mark_done(struct fs *fs, uint64_t seq)
