@@ -440,6 +440,14 @@ void commit_may_fetch(void);
 void fs_latch(struct fs *fs, int error, const char *where);
 int fs_may_write(struct fs *fs, bool frees);   /* EROFS, E_LATCHED, ENOSPC */
 
+/* --- space.c --------------------------------------------------------------------- */
+struct statvfs;
+uint64_t ballast_size(const struct statvfs *v); /* on a disk like this */
+int ballast_make(int dir);                     /* in the state's directory; also at its beginning */
+void space_lost(struct fs *fs);                /* a commit found no space */
+void space_look(struct fs *fs);                /* is there space again? */
+void space_start(struct fs *fs);               /* after the repairs of a crash */
+
 /* --- snapshot.c: what a commit writes ------------------------------------------ */
 /* Bytes of a staged segment that a commit makes durable. */
 struct extent { struct segment *segment; uint64_t from, to; };
@@ -456,6 +464,8 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply);
 /* Adds the extents' bytes to the batch as tails. */
 int snapshot_tails(struct snapshot *s);
 void snapshot_done(struct fs *fs, struct snapshot *s);     /* durable; meta held */
+/* The index could not take it: everything is dirty again. meta held. */
+void snapshot_revert(struct fs *fs, struct snapshot *s);
 void snapshot_release(struct fs *fs, struct snapshot *s);
 
 /* --- actors.c --------------------------------------------------------------------- */

@@ -230,7 +230,7 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply)
         rc = -ENOMEM;
     advance_rows(c, s->apply);
     if (rc && s->apply)
-        cache_revert(fs);
+        snapshot_revert(fs, s);
     return rc;
 }
 
@@ -283,6 +283,15 @@ void snapshot_done(struct fs *fs, struct snapshot *s)
     segments_done(fs, s);
     if (s->apply)
         cache_committed(fs);
+}
+
+void snapshot_revert(struct fs *fs, struct snapshot *s)
+{
+    pthread_mutex_lock(&fs->segments.lock);
+    for (size_t k = 0; k < s->extent_count; k++)
+        s->extents[k].segment->row_logged = 0;   /* the journal does not have it either */
+    pthread_mutex_unlock(&fs->segments.lock);
+    cache_revert(fs);
 }
 
 void snapshot_release(struct fs *fs, struct snapshot *s)

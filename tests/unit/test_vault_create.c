@@ -192,7 +192,7 @@ START_TEST(the_state_is_private_and_nothing_else_lies_beside_it)
 }
 END_TEST
 
-START_TEST(the_ballast_takes_real_space_unless_the_disk_is_small)
+START_TEST(the_ballast_takes_real_space)
 {
     struct statvfs v;
     struct stat st;
@@ -407,7 +407,7 @@ int main(void)
     tcase_add_test(t, a_key_that_could_not_be_delivered_makes_no_vault);
     tcase_add_test(t, without_a_passphrase_there_is_one_slot);
     tcase_add_test(t, the_state_is_private_and_nothing_else_lies_beside_it);
-    tcase_add_test(t, the_ballast_takes_real_space_unless_the_disk_is_small);
+    tcase_add_test(t, the_ballast_takes_real_space);
     tcase_add_test(t, a_narrow_umask_does_no_harm);
     tcase_add_test(t, an_empty_directory_becomes_the_store);
     tcase_add_test(t, relative_paths_and_trailing_slashes_are_understood);
