@@ -35,9 +35,10 @@ void commit_may_fetch(void)
 void fs_latch(struct fs *fs, int error, const char *where)
 {
     int none = 0;
-    if (atomic_compare_exchange_strong(&fs->latched, &none, error))
-        log_error("ECL-0301 %s: %s: the vault is read-only until it is mounted again",
-                  where, error_name(error));
+    if (!atomic_compare_exchange_strong(&fs->latched, &none, error))
+        return;
+    log_error("ECL-0301 %s: %s: the vault is read-only until it is mounted again", where, error_name(error));
+    fs_raise(fs, FS_EVENT_READ_ONLY, error);
 }
 
 int fs_may_write(struct fs *fs, bool frees)

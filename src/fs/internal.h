@@ -513,6 +513,9 @@ int reverse_add(void *reverse, const uint8_t *rows, size_t len);
 int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out);
 void reverse_free(struct reverse *r);
 
+/* --- status.c --- */
+void fs_raise(struct fs *fs, enum fs_event event, int error);
+
 pthread_rwlock_t *data_lock(struct fs *fs, uint64_t ino);
 
 #endif

@@ -57,8 +57,10 @@ static bool has_room(struct fs *fs)
 
 void space_lost(struct fs *fs)
 {
-    if (!atomic_exchange(&fs->no_space, true))
+    if (!atomic_exchange(&fs->no_space, true)) {
         log_warning("ECL-0302 no space for the index: changes are refused until there is");
+        fs_raise(fs, FS_EVENT_NO_SPACE, -ENOSPC);
+    }
     unlinkat(fs->state->dir, "ballast", 0);
 }
 
@@ -73,6 +75,7 @@ void space_look(struct fs *fs)
     }
     atomic_store(&fs->no_space, false);
     log_info("ECL-0304 space is back");
+    fs_raise(fs, FS_EVENT_SPACE_BACK, 0);
 }
 
 void space_start(struct fs *fs)
@@ -81,6 +84,8 @@ void space_start(struct fs *fs)
 
     if (fs->opt.read_only || fstatat(fs->state->dir, "ballast", &st, AT_SYMLINK_NOFOLLOW) == 0)
         return;
-    space_lost(fs);
-    space_look(fs);
+    if (!has_room(fs) || ballast_make(fs->state->dir))
+        space_lost(fs);
+    else
+        atomic_store(&fs->no_space, false);   /* the replay spent it */
 }

@@ -94,7 +94,7 @@ cut_during() {
 check_vault() {
     local started=$SECONDS
     mount_vault
-    expect "everything acknowledged is there" check_load >"$TMP/checked" || { cat "$TMP/checked"; exit 1; }
+    check_load >"$TMP/checked" || fail "acknowledged, and not there: $(cat "$TMP/checked")"
     "$ECLUSE" flush --state "$STATE" "$MNT"
     same "refused, missing, latched" "0 0 " \
         "$(status_field refused) $(status_field missing) $(status_field latched)"
