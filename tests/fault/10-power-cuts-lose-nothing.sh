@@ -11,7 +11,7 @@
 . "$(dirname "$0")/disks.sh"
 
 seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
-cuts=${CUTS:-14}
+cuts=${CUTS:-20}
 echo "replay with: SEED=$seed CUTS=$cuts $0"
 RANDOM=$((seed % 32768))
 WRITERS=3
@@ -83,7 +83,7 @@ cut_during() {
         others+=($!)
     fi
     moment 150
-    cut_power "$@"
+    if ((RANDOM % 2)); then cut_power "$@"; else for disk; do cut_power "$disk"; done; fi
     # A disk that failed alone leaves the daemon alive; what it then says counts too.
     moment 50
     kill_vault

@@ -168,4 +168,47 @@ expect "acknowledged before, there when the store is full" acknowledged
 make_room small3
 until_true published_again
 when_there_is_room small3
+
+# A disk of ordinary size: df is believed to within a sixteenth and 8 MiB, and the
+# ballast, 64 MiB there, is spent and made again.
+new_disk large4 ext4 1536M
+begin large large4 large4
+ballast() { stat -c %b "$STATE"/*/ballast 2>/dev/null || echo 0; }
+has_ballast() { [ "$(ballast)" -ge 131072 ]; }
+expect "a ballast of 64 MiB" has_ballast
+fallocate -l 1200M "$TMP/disks/large4/large"
+promised=$(available)
+size=$((promised - promised / 16 - 8388608))
+[ $size -gt 50000000 ] || fail "only $promised bytes are said to be available"
+head -c $size /dev/urandom >"$MNT/file.large" || fail "df promised $promised, and $size cannot be written"
+sync "$MNT/file.large" || fail "df promised $promised, and $size cannot be synced"
+sha256sum "$MNT/file.large" >>"$TMP/sums"
+while_full large4
+rm "$TMP/disks/large4/large"
+when_there_is_room large4
+mount_vault
+expect "a ballast again" until_true has_ballast
+umount_vault
+
+# No inode left: what needs a new object waits; deletions, and space already there, do not.
+new_disk inodes tmpfs 64M nr_inodes=340
+begin inodes inodes inodes
+k=0
+while : 2>/dev/null >"$TMP/disks/inodes/i$k"; do k=$((k + 1)); done
+until_told() { ! dd if=/dev/urandom of="$MNT/many" bs=1M count=20 conv=fsync status=none 2>"$TMP/said"; }
+until_true until_told
+grep -q 'No space left' "$TMP/said" || fail "not told: $(cat "$TMP/said")"
+rm -f "$MNT/many"
+same "inodes that df promises" 0 "$(df --output=iavail "$MNT" | tail -n 1 | tr -d ' ')"
+expect "acknowledged before, there without inodes" acknowledged
+remove_tree one
+kill_daemon
+mount_vault
+expect "a deletion without inodes survives a kill" [ ! -e "$MNT/one" ]
+rm "$TMP/disks/inodes"/i*
+until_true can_write
+"$ECLUSE" flush --state "$STATE" "$MNT"
+nothing_refused
+expect "acknowledged before, there in the end" acknowledged
+umount_vault
 echo "$SECONDS s"

@@ -6,12 +6,12 @@
 #
 # A disk is a sparse file in memory with a filesystem on it, mounted by a loop device
 # at $TMP/disks/NAME.  `cut_power` stops its filesystem at once, without letting the
-# journal out (EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN: NOLOGFLUSH): what was not synced
+# journal out (tests/tools/cut.c): what was not synced
 # is gone, as after a power cut on a disk that honours flushes.
 
 as_root || skip "needs root, for loop devices"
 losetup -f >/dev/null 2>&1 || skip "there is no loop device"
-need mkfs.ext4 mkfs.xfs xfs_io
+need mkfs.ext4 mkfs.xfs
 
 IMAGES=$TMP/images
 mkdir -p "$IMAGES" "$TMP/disks"
@@ -34,10 +34,7 @@ new_disk() { # new_disk NAME ext4|xfs|tmpfs SIZE [mkfs or mount option...]
 }
 
 cut_power() { # cut_power NAME...
-    local name
-    for name; do
-        xfs_io -x -c shutdown "$TMP/disks/$name"
-    done
+    "$TOOLS/cut" "${@/#/$TMP/disks/}"
 }
 
 is_free() { # is_free NAME : neither mounted, nor is its image used by a loop device
