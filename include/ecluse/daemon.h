@@ -22,6 +22,10 @@ struct mount_config {
     bool read_only, strict, owners, allow_other, allow_root, noexec, foreground;
     bool verbose;                /* log to standard error until detached */
     unsigned idle_seconds;       /* 0: never */
+    const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */
+    /* What a person is told of an event at this mountpoint. From any thread. */
+    void (*words)(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
+                  char *sentence, size_t sentence_size);
     uint32_t uid, gid;           /* shown as owner */
     /* Gives the secret that unlocks the keyring, in guarded memory that the
      * daemon frees with secret_free; called once, before the mount, while

@@ -4,7 +4,7 @@
  *
  *   <state>/lock      flock; machine id, inode and birth time of the file itself
  *   <state>/keyring   <state>/index.db[-wal]   <state>/journal   <state>/staging/
- *   <state>/ballast   64 MiB that deletions may use on a full disk
+ *   <state>/ballast   up to 64 MiB that deletions may use on a full disk
  *
  * Mode 0700.  state_open takes the lock for the life of the object.
  */
@@ -14,7 +14,7 @@
 #include <ecluse/keys.h>
 #include <limits.h>
 
-#define BALLAST_SIZE (64ull << 20)   /* made at init, spent and restored by the commit */
+#define BALLAST_SIZE (64ull << 20)   /* at most: see src/fs/space.c */
 
 /* <base>/<vault id>, where base is `explicit_dir` when given, else
  * $XDG_STATE_HOME/ecluse (default ~/.local/state/ecluse), for root

@@ -106,6 +106,8 @@ static void say_warnings(const char *json)
                            "%llu objects were refused: altered, or not where they belong", refused));
     if (daemon_json_number(json, "publish_code", &code) && code)
         printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
+    if (number(json, "no_space"))
+        printf(_("  ! no space for the local state: changes are refused, deletions are not\n"));
     if (*text(json, "latched", name))
         printf(_("  ! read-only since a disk error; mount it again\n"));
     if (number(json, "cloned"))

@@ -62,7 +62,7 @@ static int open_fs(struct served *s, struct vault_files *f)
     struct fs_options o = {
         .read_only = c->read_only, .strict = c->strict, .owners = c->owners, .uid = c->uid, .gid = c->gid,
         .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
-        .ctx = s->session,
+        .ctx = s->session, .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
     };
     bool adopt = f->state.cloned && !c->read_only;
     int rc = adopt ? become_new_actor(f) : 0;
@@ -120,6 +120,8 @@ static int run(struct served *s, struct vault_files *f)
 
     int rc = new_session(s);
     if (!rc)
+        rc = notify_start(&s->notify, s->config);
+    if (!rc)
         rc = blame_open(s, f, open_fs(s, f));
     if (!rc)
         rc = mount_it(s, f);
@@ -134,6 +136,7 @@ static int run(struct served *s, struct vault_files *f)
         session_free(s->session);
     preflight_close(f);
     control_finish(control, rc);
+    notify_stop(s->notify);
     return rc;
 }
 

@@ -440,6 +440,14 @@ void commit_may_fetch(void);
 void fs_latch(struct fs *fs, int error, const char *where);
 int fs_may_write(struct fs *fs, bool frees);   /* EROFS, E_LATCHED, ENOSPC */
 
+/* --- space.c --------------------------------------------------------------------- */
+struct statvfs;
+uint64_t ballast_size(const struct statvfs *v); /* on a disk like this */
+int ballast_make(int dir);                     /* in the state's directory; also at its beginning */
+void space_lost(struct fs *fs);                /* a commit found no space */
+void space_look(struct fs *fs);                /* is there space again? */
+void space_start(struct fs *fs);               /* after the repairs of a crash */
+
 /* --- snapshot.c: what a commit writes ------------------------------------------ */
 /* Bytes of a staged segment that a commit makes durable. */
 struct extent { struct segment *segment; uint64_t from, to; };
@@ -503,6 +511,9 @@ int reverse_add(void *reverse, const uint8_t *rows, size_t len);
  * references to bytes that have one. */
 int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out);
 void reverse_free(struct reverse *r);
+
+/* --- status.c --- */
+void fs_raise(struct fs *fs, enum fs_event event, int error);
 
 pthread_rwlock_t *data_lock(struct fs *fs, uint64_t ino);
 

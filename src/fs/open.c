@@ -113,6 +113,8 @@ static int load(struct fs *fs)
         rc = reseal_count_live(fs);
     if (!rc && !fs->opt.read_only)
         rc = reap_orphans(fs);
+    if (!rc)
+        space_start(fs);
     return rc;
 }
 

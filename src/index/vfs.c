@@ -146,6 +146,8 @@ static int sealed_open(sqlite3_vfs *base, const char *path, sqlite3_file *file, 
     f->fd = is_wal ? open_wal(v, path, &absent) : open_database(v, path);
     if (f->fd < 0 && !absent)
         return vfs_fail(v, -errno, SQLITE_CANTOPEN);
+    if (is_wal && !v->read_only)
+        vfs_wal_reserve(f->fd);
     if (is_wal)
         v->wal = f;
     else

@@ -78,6 +78,8 @@ void sealed_vfs_discard(struct sealed_vfs *v);
 
 /* Remembers the cause and gives SQLite its code (SQLITE_FULL for ENOSPC). */
 int vfs_fail(struct sealed_vfs *v, int error, int sqlite_code);
+/* Keeps space for the log; without it nothing is wrong as long as the disk has some. */
+void vfs_wal_reserve(int fd);
 int vfs_wal_settle(struct sealed_file *f);
 /* Methods that both kinds of file share. */
 int vfs_file_close(sqlite3_file *f);

@@ -27,6 +27,8 @@
  * Truncation to zero, which ends a checkpoint, overwrites the header with
  * zeros and leaves the blocks allocated: the next commits then need no
  * metadata of the filesystem.  Only a log beyond WAL_KEEP is cut, to WAL_KEEP.
+ * So much, or a sixteenth of a small disk, is reserved from the beginning: on a
+ * disk that others have filled, deletions can still be committed.
  */
 #include "vfs.h"
 #include <ecluse/base.h>
@@ -34,10 +36,23 @@
 #include <ecluse/io.h>
 #include <ecluse/log.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define WAL_KEEP (8u << 20)
 #define WAL_MAGIC 0x377f0682u
+
+void vfs_wal_reserve(int fd)
+{
+    struct statvfs v;
+
+    if (fstatvfs(fd, &v))
+        return;
+    uint64_t part = (uint64_t)v.f_blocks * v.f_frsize / 16;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(part && part < WAL_KEEP ? part : WAL_KEEP)))
+        log_debug("ECL-0604 index: no space reserved for the log: %s", error_name(-errno));
+}
 
 static uint64_t frame_start(uint64_t offset)
 {
