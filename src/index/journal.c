@@ -207,7 +207,7 @@ int journal_replay(struct journal *j, int (*visit)(void *ctx, const uint8_t *bat
             break;
     }
     if (!rc && find_later(j, plain) == 1) {
-        log_error("ECL-0604 journal: record %llu of generation %llu is not there, but a later one",
+        log_error("ECL-0605 journal: record %llu of generation %llu is not there, but a later one",
                   (unsigned long long)j->sequence, (unsigned long long)j->generation);
         rc = E_STATE_DAMAGED;
     }
