@@ -107,14 +107,11 @@ int vfs_wal_settle(struct sealed_file *f)
 
 static const uint8_t blank[WAL_HEADER];
 
-/* The one before is blank or superseded: what stands half written is blanked. */
 static int write_log_header(struct sealed_file *f, const void *buf)
 {
     f->unsynced = f->written = true;
     atomic_store(&f->round, 0);
     int rc = io_write_at(f->fd, buf, WAL_HEADER, 0, FAULT_wal_write);
-    if (rc)
-        io_write_at(f->fd, blank, WAL_HEADER, 0, FAULT_wal_write);
     return rc ? vfs_fail(f->vfs, rc, SQLITE_IOERR_WRITE) : SQLITE_OK;
 }
 

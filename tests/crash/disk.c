@@ -208,6 +208,9 @@ ssize_t __real_read(int fd, void *buf, size_t len);
 
 static size_t transfer(int how, size_t len) { return how && len > 1 ? len / 2 : len; }
 
+/* A sector is never torn. */
+static size_t tear(size_t len) { return len / 2 / 512 * 512; }
+
 /* -1 for an error; else 0, or FAIL_SHORT or FAIL_TORN. */
 static int transfer_fails(enum call class)
 {
@@ -250,7 +253,11 @@ ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off64_t at)
         return -1;
     }
     int how = transfer_fails(CALL_write);
-    ssize_t n = how < 0 ? -1 : __real_pwrite64(fd, buf, transfer(how, len), at);
+    if (how == FAIL_TORN && !tear(len)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    ssize_t n = how < 0 ? -1 : __real_pwrite64(fd, buf, how == FAIL_TORN ? tear(len) : transfer(how, len), at);
     torn = how == FAIL_TORN;
     if (n > 0 && recording())
         record((struct event){ .kind = EVENT_WRITE, .ino = ino_of(fd), .offset = (uint64_t)at, .len = (uint64_t)n },
