@@ -206,6 +206,8 @@ int journal_append(struct journal *j, const void *batch, size_t len)
     memset(j->sealed + OVERHEAD + len, 0, (size_t)size - OVERHEAD - len);
     if (!rc)
         rc = io_write_at(j->fd, j->sealed, (size_t)size, j->offset, FAULT_journal_append);
+    if (rc == -ENOSPC || rc == -EDQUOT)
+        return -E2BIG;             /* where overwriting takes space: as if it were full */
     if (!rc)
         rc = io_sync(j->fd, FAULT_journal_sync);
     if (rc) {
