@@ -186,9 +186,9 @@ static void in_child(void (*run)(void *), void *arg)
         _exit(0);
     }
     waitpid(child, &status, 0);
-    if (WIFSIGNALED(status)) {
+    if (!WIFEXITED(status) || WEXITSTATUS(status)) {
         verdict->rc = -ECHILD;
-        snprintf(verdict->words, sizeof verdict->words, "killed by signal %d", WTERMSIG(status));
+        snprintf(verdict->words, sizeof verdict->words, "it ended with status %#x\n", (unsigned)status);
     }
 }
 
