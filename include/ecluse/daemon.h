@@ -31,6 +31,10 @@ struct mount_config {
      * daemon frees with secret_free; called once, before the mount, while
      * terminal and working directory are still the caller's. */
     int (*secret)(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len);
+    /* Called before the mount, while the terminal is still the caller's, when the
+     * state was copied or restored, or when the store holds publications that will
+     * not be shown. May be NULL. */
+    void (*notice)(void *ctx, bool cloned, uint64_t unseen);
     /* Called once, when the mount is ready and, unless `foreground`, the
      * process has left its terminal. */
     void (*ready)(void *ctx);

@@ -59,7 +59,9 @@ struct fs_options {
 
 /*
  * Takes over an opened, unlocked state and an opened store (not their
- * ownership: close them after fs_close).  Replays the journal, reaps orphans,
+ * ownership: close them after fs_close).  A copied state (state->cloned, or so found
+ * by what the store holds) becomes a new actor, unless read_only; the caller adopts
+ * it when this succeeded.  Replays the journal, reaps orphans,
  * completes an interrupted publication, starts the commit and publish threads.
  */
 int fs_open(struct fs **out, struct state *state, struct store *store, const struct fs_options *o);
@@ -153,6 +155,7 @@ struct fs_status {
     uint64_t objects, object_bytes;
     uint64_t inodes;
     uint64_t missing, foreign, refused; /* objects not in the store; foreign files; authentication failures */
+    uint64_t unseen;             /* publications in the store that are not shown here */
     uint64_t cache_bytes;
 };
 int fs_status(struct fs *fs, struct fs_status *out);

@@ -57,6 +57,8 @@ struct state {
 int state_open(struct state *s, const char *path, const struct id128 *vault);
 /* Writes this machine's identity into the lock file (clears `cloned`). */
 int state_adopt(struct state *s);
+/* Makes the lock file say, durably, that this is a copy (sets `cloned`). */
+int state_disown(struct state *s);
 void state_close(struct state *s);
 
 #endif

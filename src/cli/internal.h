@@ -40,6 +40,10 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 #define WORDS_MAX 64
 const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);
 const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);
+/* What becomes of a copied state; how many publications are not shown (a format
+ * for one unsigned long long). */
+const char *words_for_clone(bool read_only);
+const char *words_for_unseen(uint64_t count);
 
 /* --- event.c -------------------------------------------------------------------- */
 

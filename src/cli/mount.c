@@ -64,6 +64,19 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
     return 0;
 }
 
+static void tell_notice(void *ctx, bool cloned, uint64_t unseen)
+{
+    const struct mounting *m = ctx;
+
+    if (cloned)
+        fprintf(stderr, "ecluse: %s\n", words_for_clone(m->options.config.read_only));
+    if (!unseen)
+        return;
+    fprintf(stderr, "ecluse: ");
+    fprintf(stderr, words_for_unseen(unseen), (unsigned long long)unseen);
+    fprintf(stderr, "\n");
+}
+
 static void tell_ready(void *ctx)
 {
     struct mounting *m = ctx;
@@ -189,6 +202,7 @@ static int mount_vault(struct mounting *m)
     c->notify = m->options.notify;
     c->words = event_text;
     c->secret = give_secret;
+    c->notice = tell_notice;
     c->ready = tell_ready;
     c->ctx = m;
     c->blamed = m->blamed;

@@ -60,6 +60,7 @@ static void figures(const struct fs_status *f, struct buf *out)
     json_number(out, "missing", (int64_t)f->missing);
     json_number(out, "foreign", (int64_t)f->foreign);
     json_number(out, "refused", (int64_t)f->refused);
+    json_number(out, "unseen", (int64_t)f->unseen);
     json_raw(out, "}");
 }
 

@@ -47,15 +47,6 @@ static int new_session(struct served *s)
  * says so only once the filesystem has noted the new actor and resealed what
  * was not published; a crash before makes it one more actor, no worse.
  */
-static int become_new_actor(struct vault_files *f)
-{
-    int rc = keyring_new_actor(f->state.keys);
-    if (!rc)
-        rc = keyring_save(f->state.keys, f->state.dir, "keyring");
-    log_warning("ECL-0513 the state was copied or restored: new actor: %s", error_name(rc));
-    return rc;
-}
-
 static int open_fs(struct served *s, struct vault_files *f)
 {
     const struct mount_config *c = s->config;
@@ -64,13 +55,16 @@ static int open_fs(struct served *s, struct vault_files *f)
         .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
         .ctx = s->session, .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
     };
-    bool adopt = f->state.cloned && !c->read_only;
-    int rc = adopt ? become_new_actor(f) : 0;
-    if (!rc)
-        rc = fs_open(&s->fs, &f->state, f->store, &o);
-    if (!rc && adopt)
-        rc = state_adopt(&f->state);
+    struct fs_status now;
+
+    int rc = fs_open(&s->fs, &f->state, f->store, &o);
     s->cloned = f->state.cloned;
+    if (!rc)
+        rc = fs_status(s->fs, &now);
+    if (!rc && c->notice && (s->cloned || now.unseen))
+        c->notice(c->ctx, s->cloned, now.unseen);
+    if (!rc && s->cloned && !c->read_only)
+        rc = state_adopt(&f->state);
     return rc;
 }
 

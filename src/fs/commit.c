@@ -177,8 +177,8 @@ static void finish(struct fs *fs, struct snapshot *s, int rc)
     pthread_mutex_lock(&fs->meta);
     if (!rc)
         snapshot_done(fs, s);
-    else if (s->apply)
-        snapshot_revert(fs, s);
+    else
+        snapshot_failed(fs, s);
     pthread_mutex_unlock(&fs->meta);
     if (!rc && s->apply) {
         space_look(fs);

@@ -243,6 +243,7 @@ struct fs {
     uint64_t next_ino, next_cookie;        /* meta */
     uint64_t *actors, *firsts;             /* constant once loaded; see actors.c */
     size_t actor_count;
+    uint64_t unseen;                       /* constant once mounted; see unseen.c */
     uint64_t *hazards;                     /* meta: inode numbers */
     size_t hazard_count, hazard_cap;
     struct list limbo;                     /* meta: oldest first; see inode.c */
@@ -464,12 +465,14 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply);
 /* Adds the extents' bytes to the batch as tails. */
 int snapshot_tails(struct snapshot *s);
 void snapshot_done(struct fs *fs, struct snapshot *s);     /* durable; meta held */
-/* The index could not take it: everything is dirty again. meta held. */
-void snapshot_revert(struct fs *fs, struct snapshot *s);
+void snapshot_failed(struct fs *fs, const struct snapshot *s); /* its rows are dirty again; meta held */
 void snapshot_release(struct fs *fs, struct snapshot *s);
 
 /* --- actors.c --------------------------------------------------------------------- */
 int actors_load(struct fs *fs);
+/* The state is a copy: this device becomes somebody else, before it writes. Before
+ * actors_load or after it. */
+int actors_renew(struct fs *fs);
 /* Is this the first publication of the actor? Then it has no previous one. */
 bool actors_chain_begins(const struct fs *fs, uint64_t seq);
 /* Count and heads of the earlier actors, as a publication has them. */
@@ -502,6 +505,17 @@ struct publication {
 /* The payload: head, tables of actors and segments, rows. */
 int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
                        size_t fresh_count, uint32_t carrier, struct buf *out);
+
+/* Whose publication a payload is, and its number: E_FORMAT, E_NEWER_FORMAT. */
+int publication_dot(const uint8_t *payload, size_t len, uint64_t *actor, uint64_t *seq);
+
+/* --- unseen.c ---------------------------------------------------------------------- */
+/* Counts, in fs->unseen, the publications in the store that the index does not know;
+ * *ours: one of them is by the actor that this device is. */
+int unseen_look(struct fs *fs, bool *ours);
+/* Who published an object of the store, under which number; -ENOENT when it carries
+ * no publication. Of fs only state, store, vault and suite are used. */
+int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq);
 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;

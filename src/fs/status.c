@@ -77,6 +77,7 @@ int fs_status(struct fs *fs, struct fs_status *out)
     out->missing = atomic_load(&fs->missing);
     out->foreign = atomic_load(&fs->foreign);
     out->refused = atomic_load(&fs->refused);
+    out->unseen = fs->unseen;
     return 0;
 }
 

@@ -245,7 +245,10 @@ static int sync_file(struct sealed_file *f, enum fault_point point)
 {
     if (!f || f->fd < 0 || !atomic_exchange(&f->unsynced, false))
         return 0;
-    return io_sync(f->fd, point);
+    int rc = io_sync(f->fd, point);
+    if (!rc)
+        atomic_fetch_add(&f->round, 1);
+    return rc;
 }
 
 int sealed_vfs_sync_wal(struct sealed_vfs *v) { return sync_file(v->wal, FAULT_wal_sync); }
