@@ -41,8 +41,9 @@ OBJ  := $(SRC:src/%.c=$(BUILD)/%.o)
 CORE := $(filter-out $(BUILD)/cli/main.o,$(OBJ))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 TOOL := $(sort $(wildcard tests/model/*.c tests/tools/*.c))
+CRASH := $(BUILD)/tests/crash/states $(BUILD)/tests/crash/nth
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-TESTBIN := $(UNIT:tests/unit/%.c=$(BUILD)/tests/%) $(TOOL:tests/%.c=$(BUILD)/tests/%)
+TESTBIN := $(UNIT:tests/unit/%.c=$(BUILD)/tests/%) $(TOOL:tests/%.c=$(BUILD)/tests/%) $(CRASH)
 FUZZBIN := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 MO   := $(patsubst po/%.po,build/locale/%/LC_MESSAGES/ecluse.mo,$(wildcard po/*.po))
 
@@ -64,6 +65,17 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libecluse.a
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libecluse.a
 	$(Q)mkdir -p $(@D); echo "  TEST  $@"; $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -Isrc -o $@ $< \
 	  $(BUILD)/libecluse.a $(LIBS)
+
+# Every call to the system and for memory goes through tests/crash/disk.c first.
+WRAPPED := open64 __open64_2 openat64 __openat64_2 pread64 __pread64_chk read pwrite64 ftruncate64 fallocate64 \
+  posix_fallocate64 fsync fdatasync renameat2 renameat linkat unlinkat rmdir mkdirat mkdir fchmod futimens fstat64 \
+  lstat64 fstatat64 fstatvfs64 statx faccessat opendir fdopendir readdir64 malloc calloc realloc strdup strndup \
+  sodium_malloc pthread_create
+comma := ,
+$(CRASH): $(BUILD)/tests/crash/%: tests/crash/%.c tests/crash/disk.c tests/crash/image.c tests/crash/world.c \
+  $(wildcard tests/crash/*.h) $(BUILD)/libecluse.a
+	$(Q)mkdir -p $(@D); echo "  TEST  $@"; $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Isrc -o $@ $(filter %.c %.a,$^) \
+	  $(WRAPPED:%=-Wl$(comma)--wrap=%) $(LIBS)
 
 # Built by `make fuzz` with clang, libFuzzer and both sanitizers, layers included.
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libecluse.a

@@ -22,11 +22,19 @@ struct mount_config {
     bool read_only, strict, owners, allow_other, allow_root, noexec, foreground;
     bool verbose;                /* log to standard error until detached */
     unsigned idle_seconds;       /* 0: never */
+    const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */
+    /* What a person is told of an event at this mountpoint. From any thread. */
+    void (*words)(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
+                  char *sentence, size_t sentence_size);
     uint32_t uid, gid;           /* shown as owner */
     /* Gives the secret that unlocks the keyring, in guarded memory that the
      * daemon frees with secret_free; called once, before the mount, while
      * terminal and working directory are still the caller's. */
     int (*secret)(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len);
+    /* Called before the mount, while the terminal is still the caller's, when the
+     * state was copied or restored, or when the store holds publications that will
+     * not be shown. May be NULL. */
+    void (*notice)(void *ctx, bool cloned, uint64_t unseen);
     /* Called once, when the mount is ready and, unless `foreground`, the
      * process has left its terminal. */
     void (*ready)(void *ctx);

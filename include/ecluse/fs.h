@@ -20,6 +20,23 @@
 struct fs;
 struct statvfs;
 
+/* What somebody should be told of at once; the words are those of the option
+ * notify, an interface.  X(id, word) */
+#define FS_EVENTS(X) \
+    X(READ_ONLY, "read-only")                       /* a sync failed: latched */ \
+    X(NO_SPACE, "no-space")                         /* for the index: changes are refused */ \
+    X(SPACE_BACK, "space-back") \
+    X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
+    X(PUBLICATION_RESUMES, "publication-resumes") \
+    X(REFUSED, "refused")                           /* an object is not authentic; the first */
+
+enum fs_event {
+#define X(id, word) FS_EVENT_##id,
+    FS_EVENTS(X)
+#undef X
+    FS_EVENT_COUNT
+};
+
 struct fs_options {
     bool read_only;
     bool strict;             /* no writeback cache above: nothing to fetch */
@@ -34,11 +51,17 @@ struct fs_options {
     /* Drops a cached name (from a thread of the filesystem's own). May be NULL. */
     void (*forget_name)(void *ctx, uint64_t parent, const char *name, size_t len);
     void *ctx;
+    /* Something happened, and `error` is why, or 0. From any thread, perhaps with
+     * locks held: returns at once and calls nothing of the filesystem. May be NULL. */
+    void (*event)(void *event_ctx, enum fs_event event, int error);
+    void *event_ctx;
 };
 
 /*
  * Takes over an opened, unlocked state and an opened store (not their
- * ownership: close them after fs_close).  Replays the journal, reaps orphans,
+ * ownership: close them after fs_close).  A copied state (state->cloned, or so found
+ * by what the store holds) becomes a new actor, unless read_only; the caller adopts
+ * it when this succeeded.  Replays the journal, reaps orphans,
  * completes an interrupted publication, starts the commit and publish threads.
  */
 int fs_open(struct fs **out, struct state *state, struct store *store, const struct fs_options *o);
@@ -121,6 +144,7 @@ int fs_statvfs(struct fs *fs, struct statvfs *out);
 
 struct fs_status {
     bool read_only;
+    bool no_space;               /* for the index: changes are refused */
     int latched;                 /* the error that made it read-only, else 0 */
     uint64_t dirty_bytes;        /* metadata and data not yet committed */
     uint64_t unpublished_rows;
@@ -131,6 +155,7 @@ struct fs_status {
     uint64_t objects, object_bytes;
     uint64_t inodes;
     uint64_t missing, foreign, refused; /* objects not in the store; foreign files; authentication failures */
+    uint64_t unseen;             /* publications in the store that are not shown here */
     uint64_t cache_bytes;
 };
 int fs_status(struct fs *fs, struct fs_status *out);

@@ -27,6 +27,9 @@ struct index;
 int index_create(const char *dir, const uint8_t local_key[KEY_SIZE], uint32_t uid, uint32_t gid);
 /* Opens dir/index.db. E_STATE_MISSING, E_STATE_DAMAGED, E_NEWER_FORMAT. */
 int index_open(struct index **out, const char *dir, const uint8_t local_key[KEY_SIZE], bool read_only);
+/* False when index_open lacked the space to begin the log anew: then a torn
+ * transaction may yet come back, and what only it names must stay. */
+bool index_settled(const struct index *ix);
 /* Checkpoints the WAL, syncs, closes. The connection is gone whatever is returned. */
 int index_close(struct index *ix);
 

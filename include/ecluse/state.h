@@ -4,7 +4,7 @@
  *
  *   <state>/lock      flock; machine id, inode and birth time of the file itself
  *   <state>/keyring   <state>/index.db[-wal]   <state>/journal   <state>/staging/
- *   <state>/ballast   64 MiB that deletions may use on a full disk
+ *   <state>/ballast   up to 64 MiB that deletions may use on a full disk
  *
  * Mode 0700.  state_open takes the lock for the life of the object.
  */
@@ -14,7 +14,7 @@
 #include <ecluse/keys.h>
 #include <limits.h>
 
-#define BALLAST_SIZE (64ull << 20)   /* made at init, spent and restored by the commit */
+#define BALLAST_SIZE (64ull << 20)   /* at most: see src/fs/space.c */
 
 /* <base>/<vault id>, where base is `explicit_dir` when given, else
  * $XDG_STATE_HOME/ecluse (default ~/.local/state/ecluse), for root
@@ -57,6 +57,8 @@ struct state {
 int state_open(struct state *s, const char *path, const struct id128 *vault);
 /* Writes this machine's identity into the lock file (clears `cloned`). */
 int state_adopt(struct state *s);
+/* Makes the lock file say, durably, that this is a copy (sets `cloned`). */
+int state_disown(struct state *s);
 void state_close(struct state *s);
 
 #endif

@@ -36,11 +36,12 @@ int store_writable(struct store *s);
  * absent, E_FORMAT when it is not a regular file. */
 int store_get(struct store *s, const struct id128 *id);
 
-/* Moves the complete, synced file dirfd/name into the store; copies through a
- * hidden temporary when it is on another filesystem. Does not sync the
- * directory: see store_sync. An object of that id that is already there with
+/* Moves the complete, synced file dirfd/name into the store; copies it through a
+ * nameless or hidden temporary when it is on another filesystem. Does not sync
+ * the directory: see store_sync. An object of that id that is already there with
  * the same length and bytes is success (a crash between move and mark).
- * -EEXIST when it differs. On success dirfd/name is gone. */
+ * -EEXIST when it differs. On success dirfd/name is gone, or, unless it was
+ * moved, still there: the caller's to remove, after store_sync. */
 int store_put(struct store *s, int dirfd, const char *name, const struct id128 *id);
 /* Makes earlier puts of these ids durable: one fsync per fan-out directory. */
 int store_sync(struct store *s, const struct id128 *ids, size_t count);

@@ -34,6 +34,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  noexec            no program in it may be run\n"
       "  fsname=NAME       what df(1) shows; default: the store\n"
       "  foreground        stays in the foreground\n"
+      "  notify=PROGRAM    runs it when something happens (absolute path), or none\n"
       "  nofail            a missing store is not an error\n"
       "\n"
       "Words for mount(8) and systemd (auto, _netdev, user, x-…) are accepted. A\n"

@@ -40,6 +40,15 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 #define WORDS_MAX 64
 const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);
 const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);
+/* What becomes of a copied state; how many publications are not shown (a format
+ * for one unsigned long long). */
+const char *words_for_clone(bool read_only);
+const char *words_for_unseen(uint64_t count);
+
+/* --- event.c -------------------------------------------------------------------- */
+
+void event_text(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
+                char *sentence, size_t sentence_size);
 
 /* --- options.c -------------------------------------------------------------------- */
 
@@ -49,7 +58,7 @@ struct sources { char *passfile, *extpass, *keyfile; };
 struct mount_options {
     struct mount_config config;  /* what options decide of it */
     struct sources sources;
-    char *state, *fsname;
+    char *state, *fsname, *notify;
     bool nofail;
 };
 /* Parses "a,b=c" as mount(8) writes it; `\,` is a comma inside a value. Unknown words

@@ -183,3 +183,19 @@ const char *words_for_time(int64_t seconds, char text[WORDS_MAX])
         strftime(text, WORDS_MAX, _("%Y-%m-%d at %H:%M"), &tm);
     return text;
 }
+
+/* --- copies ------------------------------------------------------------------------------ */
+
+const char *words_for_clone(bool read_only)
+{
+    return read_only ? _("the local state was copied or restored from elsewhere; mounted read-only, it stays as it is")
+                     : _("the local state was copied or restored from elsewhere; it goes on as a device of its own");
+}
+
+const char *words_for_unseen(uint64_t count)
+{
+    return ngettext("%llu publication in the store is not shown here: it comes from another copy of the local state, "
+                    "or is later than the backup that was restored",
+                    "%llu publications in the store are not shown here: they come from another copy of the local state, "
+                    "or are later than the backup that was restored", count);
+}

@@ -64,6 +64,19 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
     return 0;
 }
 
+static void tell_notice(void *ctx, bool cloned, uint64_t unseen)
+{
+    const struct mounting *m = ctx;
+
+    if (cloned)
+        fprintf(stderr, "ecluse: %s\n", words_for_clone(m->options.config.read_only));
+    if (!unseen)
+        return;
+    fprintf(stderr, "ecluse: ");
+    fprintf(stderr, words_for_unseen(unseen), (unsigned long long)unseen);
+    fprintf(stderr, "\n");
+}
+
 static void tell_ready(void *ctx)
 {
     struct mounting *m = ctx;
@@ -160,11 +173,23 @@ static int resolve(struct mounting *m)
     return EXIT_DONE;
 }
 
+/* Better now than when there is something to tell. */
+static int check_notify(const char *program)
+{
+    if (!program || strcmp(program, "none") == 0)
+        return EXIT_DONE;
+    if (*program != '/')
+        return usage_error("mount", _("the mount option “notify” needs an absolute path, or “none”"));
+    return access(program, X_OK) ? complain(-errno, program) : EXIT_DONE;
+}
+
 static int mount_vault(struct mounting *m)
 {
     struct mount_config *c = &m->options.config;
 
     int rc = sources_check(&m->options.sources, "mount");
+    if (!rc)
+        rc = check_notify(m->options.notify);
     if (!rc)
         rc = resolve(m);
     if (rc || !*m->mountpoint)
@@ -174,7 +199,10 @@ static int mount_vault(struct mounting *m)
     c->fsname = m->options.fsname ? m->options.fsname : m->store;
     c->uid = getuid();
     c->gid = getgid();
+    c->notify = m->options.notify;
+    c->words = event_text;
     c->secret = give_secret;
+    c->notice = tell_notice;
     c->ready = tell_ready;
     c->ctx = m;
     c->blamed = m->blamed;

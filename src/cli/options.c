@@ -22,6 +22,7 @@ static const struct word { const char *name; enum treatment treatment; size_t of
     { "exec", OFF, AT(config.noexec) }, { "nofail", ON, AT(nofail) }, { "fail", OFF, AT(nofail) },
     { "passfile", TEXT, AT(sources.passfile) }, { "extpass", TEXT, AT(sources.extpass) },
     { "keyfile", TEXT, AT(sources.keyfile) }, { "state", TEXT, AT(state) }, { "fsname", TEXT, AT(fsname) },
+    { "notify", TEXT, AT(notify) },
     { "idle", DURATION, AT(config.idle_seconds) },
     { "defaults", IGNORED, 0 }, { "auto", IGNORED, 0 }, { "noauto", IGNORED, 0 }, { "_netdev", IGNORED, 0 },
     { "user", IGNORED, 0 }, { "nouser", IGNORED, 0 }, { "users", IGNORED, 0 }, { "nousers", IGNORED, 0 },
@@ -138,6 +139,7 @@ void mount_options_free(struct mount_options *o)
     free(o->sources.keyfile);
     free(o->state);
     free(o->fsname);
+    free(o->notify);
 }
 
 int option_error(int argc, char **argv, int found)

@@ -96,7 +96,8 @@ static void say_warnings(const char *json)
     char name[PATH_MAX];
     int64_t code = 0;
 
-    uint64_t missing = number(json, "missing"), foreign = number(json, "foreign"), refused = number(json, "refused");
+    uint64_t missing = number(json, "missing"), foreign = number(json, "foreign"), refused = number(json, "refused"),
+             unseen = number(json, "unseen");
 
     warn(missing, ngettext("%llu object has not arrived in the store, or was taken away",
                            "%llu objects have not arrived in the store, or were taken away", missing));
@@ -104,12 +105,15 @@ static void say_warnings(const char *json)
                            "%llu files in the store are not ours; they are ignored", foreign));
     warn(refused, ngettext("%llu object was refused: altered, or not where it belongs",
                            "%llu objects were refused: altered, or not where they belong", refused));
+    warn(unseen, words_for_unseen(unseen));
     if (daemon_json_number(json, "publish_code", &code) && code)
         printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
+    if (number(json, "no_space"))
+        printf(_("  ! no space for the local state: changes are refused, deletions are not\n"));
     if (*text(json, "latched", name))
         printf(_("  ! read-only since a disk error; mount it again\n"));
     if (number(json, "cloned"))
-        printf(_("  ! the local state was copied or restored from elsewhere\n"));
+        printf("  ! %s\n", words_for_clone(number(json, "read_only")));
 }
 
 static void say_mode(const char *json)

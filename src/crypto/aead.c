@@ -136,6 +136,7 @@ int aead_seal(struct aead *a, const uint8_t nonce[AEAD_NONCE], const void *aad, 
 
     if (!ctx)
         return -EIO;
+    nonce_note(a->key, nonce, AEAD_NONCE);
     bool ok = EVP_EncryptInit_ex2(ctx, NULL, NULL, nonce, NULL) && feed(ctx, aad, aad_len, in, len, out) &&
               EVP_EncryptFinal_ex(ctx, rest, &n) &&
               EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG, tag) > 0;

@@ -27,6 +27,20 @@ int hkdf_derive(uint8_t *out, size_t out_len, const void *key, size_t key_len,
 /* 0 when the kernel's generator answers, else E_RANDOM. */
 int random_check(void);
 
+/* Note sealings for tests (nonces.c); nothing in other builds. */
+#ifdef ECLUSE_FAULTS
+void nonce_log_start(void);
+void nonce_note(const uint8_t key[KEY_SIZE], const uint8_t *nonce, size_t len);
+#else
+static inline void nonce_log_start(void) { }
+static inline void nonce_note(const uint8_t *key, const uint8_t *nonce, size_t len)
+{
+    (void)key;
+    (void)nonce;
+    (void)len;
+}
+#endif
+
 /* Known-answer tests. 0 or -ENOSYS. */
 int selftest_run(void);
 

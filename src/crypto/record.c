@@ -21,6 +21,7 @@ int record_seal(const uint8_t key[KEY_SIZE], const void *aad, size_t aad_len,
     if (len > SIZE_MAX - RECORD_OVERHEAD)
         return -EINVAL;
     crypto_random(out, NONCE);
+    nonce_note(key, out, NONCE);
     crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE, NULL, in, len, aad, aad_len, NULL, out, key);
     return 0;
 }

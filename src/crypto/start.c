@@ -35,6 +35,7 @@ static void start(void)
     algorithms.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     if (algorithms.aes_256_gcm && algorithms.chacha20_poly1305 && algorithms.sha256 && algorithms.hkdf)
         outcome = selftest_run();
+    nonce_log_start();
 }
 
 int crypto_start(void)

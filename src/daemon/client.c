@@ -27,9 +27,11 @@
 
 /* --- one request ------------------------------------------------------------------ */
 
-/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead). */
+/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead; -EAGAIN: it
+ * was stopped and takes nobody, which must not hold up the others). */
 static int connect_to(const char *path, struct ucred *peer)
 {
+    const struct timeval limit = { .tv_sec = PING_MS / 1000 };
     struct sockaddr_un to = { .sun_family = AF_UNIX };
     socklen_t len = sizeof *peer;
 
@@ -39,6 +41,7 @@ static int connect_to(const char *path, struct ucred *peer)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len)) {
         int rc = -errno;

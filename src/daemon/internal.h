@@ -3,7 +3,7 @@
  * What the files of the daemon share.
  *
  * Threads: the main one (daemon_run, then session_run), one for lifetimes
- * (signals, idling), one that accepts on the control socket, and one for each
+ * (signals, idling), one for notifications, one that accepts on the control socket, and one for each
  * of its few connections.  The fields of struct served do not change once
  * those threads run.
  */
@@ -76,6 +76,7 @@ struct served {
     bool cloned;
     struct session *session;
     struct fs *fs;
+    struct notify *notify;       /* NULL: nobody is told */
     struct mounted mount;
     time_t since;
 };
@@ -109,6 +110,16 @@ int control_start(struct control **out, struct served *s);
 void control_close_fs(struct control *c);
 /* Answers who waited for the end, and removes the socket. NULL is harmless. */
 void control_finish(struct control *c, int result);
+
+/* --- notify.c: what the desktop is told ------------------------------------------------ */
+
+struct notify;
+/* *out stays NULL when there is nobody to tell. */
+int notify_start(struct notify **out, const struct mount_config *c);
+/* For fs_options.event: returns at once, with any lock held. */
+void notify_raise(void *notify, enum fs_event event, int error);
+/* Tells what is due, within two seconds. NULL is harmless. */
+void notify_stop(struct notify *n);
 
 /* --- runtime.c: where sockets live ---------------------------------------------------- */
 

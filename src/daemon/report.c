@@ -43,6 +43,7 @@ static void figures(const struct fs_status *f, struct buf *out)
 {
     json_bool(out, "read_only", f->read_only);
     json_string(out, "latched", f->latched ? error_name(f->latched) : "");
+    json_bool(out, "no_space", f->no_space);
     json_number(out, "dirty_bytes", (int64_t)f->dirty_bytes);
     json_number(out, "unpublished", (int64_t)f->unpublished_rows);
     json_number(out, "staged_bytes", (int64_t)f->staged_bytes);
@@ -59,6 +60,7 @@ static void figures(const struct fs_status *f, struct buf *out)
     json_number(out, "missing", (int64_t)f->missing);
     json_number(out, "foreign", (int64_t)f->foreign);
     json_number(out, "refused", (int64_t)f->refused);
+    json_number(out, "unseen", (int64_t)f->unseen);
     json_raw(out, "}");
 }
 

@@ -47,30 +47,24 @@ static int new_session(struct served *s)
  * says so only once the filesystem has noted the new actor and resealed what
  * was not published; a crash before makes it one more actor, no worse.
  */
-static int become_new_actor(struct vault_files *f)
-{
-    int rc = keyring_new_actor(f->state.keys);
-    if (!rc)
-        rc = keyring_save(f->state.keys, f->state.dir, "keyring");
-    log_warning("ECL-0513 the state was copied or restored: new actor: %s", error_name(rc));
-    return rc;
-}
-
 static int open_fs(struct served *s, struct vault_files *f)
 {
     const struct mount_config *c = s->config;
     struct fs_options o = {
         .read_only = c->read_only, .strict = c->strict, .owners = c->owners, .uid = c->uid, .gid = c->gid,
         .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
-        .ctx = s->session,
+        .ctx = s->session, .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
     };
-    bool adopt = f->state.cloned && !c->read_only;
-    int rc = adopt ? become_new_actor(f) : 0;
-    if (!rc)
-        rc = fs_open(&s->fs, &f->state, f->store, &o);
-    if (!rc && adopt)
-        rc = state_adopt(&f->state);
+    struct fs_status now;
+
+    int rc = fs_open(&s->fs, &f->state, f->store, &o);
     s->cloned = f->state.cloned;
+    if (!rc)
+        rc = fs_status(s->fs, &now);
+    if (!rc && c->notice && (s->cloned || now.unseen))
+        c->notice(c->ctx, s->cloned, now.unseen);
+    if (!rc && s->cloned && !c->read_only)
+        rc = state_adopt(&f->state);
     return rc;
 }
 
@@ -120,6 +114,8 @@ static int run(struct served *s, struct vault_files *f)
 
     int rc = new_session(s);
     if (!rc)
+        rc = notify_start(&s->notify, s->config);
+    if (!rc)
         rc = blame_open(s, f, open_fs(s, f));
     if (!rc)
         rc = mount_it(s, f);
@@ -134,6 +130,7 @@ static int run(struct served *s, struct vault_files *f)
         session_free(s->session);
     preflight_close(f);
     control_finish(control, rc);
+    notify_stop(s->notify);
     return rc;
 }
 

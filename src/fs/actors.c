@@ -75,18 +75,42 @@ static int begin(struct fs *fs)
     return rc;
 }
 
-int actors_load(struct fs *fs)
+/* The keyring says who this device is now. */
+static int take_identity(struct fs *fs)
 {
     uint64_t counter;
+    int rc = 0;
 
-    int rc = load_known(fs);
-    if (!rc && (!fs->actor_count || fs->actors[fs->actor_count - 1] != keyring_actor(fs->state->keys)))
+    if (!fs->actor_count || fs->actors[fs->actor_count - 1] != keyring_actor(fs->state->keys))
         rc = begin(fs);
     if (!rc)
         rc = index_counter(fs->index, COUNTER_INO, &counter);
     if (!rc)
         fs->next_ino = (uint64_t)(fs->actor_count - 1) << COUNTER_BITS |
                        (counter & ((1ull << COUNTER_BITS) - 1));
+    return rc;
+}
+
+int actors_load(struct fs *fs)
+{
+    int rc = load_known(fs);
+    return rc ? rc : take_identity(fs);
+}
+
+/* The lock file says so first: a crash after any of these steps leaves a copy,
+ * which is renewed once more at the next mount. */
+int actors_renew(struct fs *fs)
+{
+    struct state *s = fs->state;
+
+    int rc = s->cloned ? 0 : state_disown(s);
+    if (!rc)
+        rc = keyring_new_actor(s->keys);
+    if (!rc)
+        rc = keyring_save(s->keys, s->dir, "keyring");
+    if (!rc && fs->actor_count)
+        rc = take_identity(fs);
+    log_warning("ECL-0513 the state was copied or restored: new actor: %s", error_name(rc));
     return rc;
 }
 

@@ -12,17 +12,14 @@
  * and only then rows become clean and dead segments are unlinked.
  *
  * Lack of space leaves the rows dirty; changes that need space are refused and
- * the commit is tried again.  Any other failure of a sync makes the vault
+ * the commit is tried again (space.c).  Any other failure of a sync makes the vault
  * read-only until it is mounted again: no commit follows it.
  *
  * The kernel is asked for the dirty pages of hazards only by threads that
  * serve no requests (commit_may_fetch); a worker that meets one hands over.
  */
 #include "internal.h"
-#include <fcntl.h>
-#include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Dirty rows at which the thread commits early; and at which callers wait. */
 #define DIRTY_WAKE 12000u
@@ -38,9 +35,10 @@ void commit_may_fetch(void)
 void fs_latch(struct fs *fs, int error, const char *where)
 {
     int none = 0;
-    if (atomic_compare_exchange_strong(&fs->latched, &none, error))
-        log_error("ECL-0301 %s: %s: the vault is read-only until it is mounted again",
-                  where, error_name(error));
+    if (!atomic_compare_exchange_strong(&fs->latched, &none, error))
+        return;
+    log_error("ECL-0301 %s: %s: the vault is read-only until it is mounted again", where, error_name(error));
+    fs_raise(fs, FS_EVENT_READ_ONLY, error);
 }
 
 int fs_may_write(struct fs *fs, bool frees)
@@ -50,37 +48,6 @@ int fs_may_write(struct fs *fs, bool frees)
     if (atomic_load(&fs->latched))
         return E_LATCHED;
     return atomic_load(&fs->no_space) && !frees ? -ENOSPC : 0;
-}
-
-/* --- lack of space ---------------------------------------------------------------- */
-
-static void space_lost(struct fs *fs)
-{
-    if (!atomic_exchange(&fs->no_space, true))
-        log_warning("ECL-0302 no space for the index: changes are refused until there is");
-    unlinkat(fs->state->dir, "ballast", 0);
-}
-
-/* A commit went through: may changes pass again? Only when the ballast, or on
- * a small disk at least some room, is there again. */
-static void space_regained(struct fs *fs)
-{
-    struct statvfs v;
-
-    if (!atomic_load(&fs->no_space) || fstatvfs(fs->state->dir, &v))
-        return;
-    uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize, size = (uint64_t)v.f_blocks * v.f_frsize;
-    if (bytes < (size > 16 * BALLAST_SIZE ? 2 * BALLAST_SIZE : size / 32))
-        return;
-    int fd = size <= 16 * BALLAST_SIZE ? -1
-           : openat(fs->state->dir, "ballast", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0) {
-        if (posix_fallocate(fd, 0, BALLAST_SIZE))
-            log_debug("ECL-0303 the ballast could not be restored");
-        close(fd);
-    }
-    atomic_store(&fs->no_space, false);
-    log_info("ECL-0304 space is back");
 }
 
 /* --- one commit --------------------------------------------------------------------- */
@@ -210,11 +177,11 @@ static void finish(struct fs *fs, struct snapshot *s, int rc)
     pthread_mutex_lock(&fs->meta);
     if (!rc)
         snapshot_done(fs, s);
-    else if (s->apply)
-        cache_revert(fs);
+    else
+        snapshot_failed(fs, s);
     pthread_mutex_unlock(&fs->meta);
     if (!rc && s->apply) {
-        space_regained(fs);
+        space_look(fs);
         publish_poke(fs);
     }
     snapshot_release(fs, s);
@@ -346,7 +313,8 @@ void commit_throttle(struct fs *fs)
 
 static bool idle(struct fs *fs)
 {
-    bool nothing = fs->cache.unapplied_count == 0 && atomic_load(&fs->limbo_count) == 0;
+    bool nothing = fs->cache.unapplied_count == 0 && atomic_load(&fs->limbo_count) == 0 &&
+                   !atomic_load(&fs->no_space);
     return nothing || fs->opt.read_only || atomic_load(&fs->latched);
 }
 
@@ -387,6 +355,8 @@ static void *thread(void *arg)
         int rc = commit_in_turn(fs, apply ? COMMIT_INDEX : COMMIT_ANY);
         if (rc)
             log_warning("ECL-0305 commit: %s", error_name(rc));
+        else
+            space_look(fs);
         pthread_mutex_lock(&c->lock);
         give_turn_locked(c, rc);
     }

@@ -243,6 +243,7 @@ struct fs {
     uint64_t next_ino, next_cookie;        /* meta */
     uint64_t *actors, *firsts;             /* constant once loaded; see actors.c */
     size_t actor_count;
+    uint64_t unseen;                       /* constant once mounted; see unseen.c */
     uint64_t *hazards;                     /* meta: inode numbers */
     size_t hazard_count, hazard_cap;
     struct list limbo;                     /* meta: oldest first; see inode.c */
@@ -440,6 +441,14 @@ void commit_may_fetch(void);
 void fs_latch(struct fs *fs, int error, const char *where);
 int fs_may_write(struct fs *fs, bool frees);   /* EROFS, E_LATCHED, ENOSPC */
 
+/* --- space.c --------------------------------------------------------------------- */
+struct statvfs;
+uint64_t ballast_size(const struct statvfs *v); /* on a disk like this */
+int ballast_make(int dir);                     /* in the state's directory; also at its beginning */
+void space_lost(struct fs *fs);                /* a commit found no space */
+void space_look(struct fs *fs);                /* is there space again? */
+void space_start(struct fs *fs);               /* after the repairs of a crash */
+
 /* --- snapshot.c: what a commit writes ------------------------------------------ */
 /* Bytes of a staged segment that a commit makes durable. */
 struct extent { struct segment *segment; uint64_t from, to; };
@@ -456,10 +465,14 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply);
 /* Adds the extents' bytes to the batch as tails. */
 int snapshot_tails(struct snapshot *s);
 void snapshot_done(struct fs *fs, struct snapshot *s);     /* durable; meta held */
+void snapshot_failed(struct fs *fs, const struct snapshot *s); /* its rows are dirty again; meta held */
 void snapshot_release(struct fs *fs, struct snapshot *s);
 
 /* --- actors.c --------------------------------------------------------------------- */
 int actors_load(struct fs *fs);
+/* The state is a copy: this device becomes somebody else, before it writes. Before
+ * actors_load or after it. */
+int actors_renew(struct fs *fs);
 /* Is this the first publication of the actor? Then it has no previous one. */
 bool actors_chain_begins(const struct fs *fs, uint64_t seq);
 /* Count and heads of the earlier actors, as a publication has them. */
@@ -493,6 +506,17 @@ struct publication {
 int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
                        size_t fresh_count, uint32_t carrier, struct buf *out);
 
+/* Whose publication a payload is, and its number: E_FORMAT, E_NEWER_FORMAT. */
+int publication_dot(const uint8_t *payload, size_t len, uint64_t *actor, uint64_t *seq);
+
+/* --- unseen.c ---------------------------------------------------------------------- */
+/* Counts, in fs->unseen, the publications in the store that the index does not know;
+ * *ours: one of them is by the actor that this device is. */
+int unseen_look(struct fs *fs, bool *ours);
+/* Who published an object of the store, under which number; -ENOENT when it carries
+ * no publication. Of fs only state, store, vault and suite are used. */
+int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq);
+
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;
 int reverse_new(struct reverse **out);
@@ -502,6 +526,9 @@ int reverse_add(void *reverse, const uint8_t *rows, size_t len);
  * references to bytes that have one. */
 int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out);
 void reverse_free(struct reverse *r);
+
+/* --- status.c --- */
+void fs_raise(struct fs *fs, enum fs_event event, int error);
 
 pthread_rwlock_t *data_lock(struct fs *fs, uint64_t ino);
 

@@ -107,12 +107,14 @@ static int load(struct fs *fs)
         rc = index_counter(fs->index, COUNTER_COOKIE, &fs->next_cookie);
     if (!rc)
         rc = index_scan_segments(fs->index, SEGMENT_STAGED, adopt, fs);
-    if (!rc)
+    if (!rc && index_settled(fs->index))
         rc = sweep_staging(fs);
     if (!rc)
         rc = reseal_count_live(fs);
     if (!rc && !fs->opt.read_only)
         rc = reap_orphans(fs);
+    if (!rc)
+        space_start(fs);
     return rc;
 }
 
@@ -158,6 +160,20 @@ static int load_head(struct fs *fs)
     return rc;
 }
 
+/* What the lock file cannot tell, the store may: see unseen.c. */
+static int look_around(struct fs *fs)
+{
+    bool ours;
+
+    int rc = unseen_look(fs, &ours);
+    if (rc || !ours)
+        return rc;
+    if (!fs->opt.read_only)
+        return actors_renew(fs);
+    fs->state->cloned = true;
+    return 0;
+}
+
 static void defaults(struct fs_options *o)
 {
     if (!o->commit_ms)
@@ -196,10 +212,14 @@ int fs_open(struct fs **out, struct state *state, struct store *store, const str
     fs->suite = keyring_suite(state->keys);
     fs->epoch = keyring_epoch(state->keys);
     int rc = init_locks(fs);
+    if (!rc && state->cloned && !o->read_only)
+        rc = actors_renew(fs);
     if (!rc)
         rc = load(fs);
     if (!rc)
         rc = load_head(fs);
+    if (!rc)
+        rc = look_around(fs);
     if (!rc)
         rc = start(fs);
     if (rc) {

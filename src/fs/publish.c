@@ -123,8 +123,16 @@ static int hash_file(int fd, uint64_t size, uint8_t out[SHA256_SIZE])
     return rc;
 }
 
+/* After a failed sync the kernel may have dropped what it had: no second try. */
+static int latched_sync(struct fs *fs, const char *where, int rc)
+{
+    if (rc)
+        fs_latch(fs, rc, where);
+    return rc;
+}
+
 /* Writes footer, padding and trailer behind the blocks, syncs, hashes. */
-static int seal_file(struct segment *s, const struct buf *footer, struct segment_row *row)
+static int seal_file(struct fs *fs, struct segment *s, const struct buf *footer, struct segment_row *row)
 {
     struct buf end = { 0 };
 
@@ -134,7 +142,7 @@ static int seal_file(struct segment *s, const struct buf *footer, struct segment
     if (!rc)
         rc = io_write_at(s->fd, end.data, end.len, s->used, FAULT_segment_footer);
     if (!rc)
-        rc = io_sync(s->fd, FAULT_segment_footer);
+        rc = latched_sync(fs, "footer sync", io_sync(s->fd, FAULT_segment_footer));
     *row = (struct segment_row){ .number = s->number, .state = SEGMENT_STAGED, .id = s->id,
                                  .epoch = s->epoch, .length = s->used + end.len };
     if (!rc)
@@ -154,7 +162,7 @@ static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, con
     if (!rc) {
         footer_end(&footer, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
                    payload ? payload->data : NULL, payload_len);
-        rc = footer.failed ? -ENOMEM : seal_file(s, &footer, row);
+        rc = footer.failed ? -ENOMEM : seal_file(fs, s, &footer, row);
     }
     buf_free(&footer);
     return rc;
@@ -216,7 +224,7 @@ static int seal_cut(struct fs *fs, struct cut *c, const struct publication *p, s
         rc = seal_segment(fs, r, carrier, &payload, &c->rows[c->count - 1]);
     }
     if (!rc)
-        rc = io_sync_dir(fs->state->staging, FAULT_segment_footer);
+        rc = latched_sync(fs, "staging sync", io_sync_dir(fs->state->staging, FAULT_segment_footer));
     buf_free(&payload);
     return rc;
 }
@@ -236,12 +244,8 @@ static int intend(struct fs *fs, const struct publication *p, const struct cut *
     if (!rc) {
         commit_take_turn(fs);
         rc = index_intend(fs->index, &row, &segments, token);
-        if (!rc) {
-            int synced = index_sync(fs->index);
-            if (synced)
-                fs_latch(fs, synced, "intent");
-            rc = synced;
-        }
+        if (!rc)
+            rc = latched_sync(fs, "intent", index_sync(fs->index));
         commit_give_turn(fs, -EAGAIN);
     }
     buf_free(&segments);
@@ -278,6 +282,18 @@ static int move_one(struct fs *fs, const struct id128 *id)
     return rc;
 }
 
+/* What was copied into the store is durable there now. What a crash leaves here
+ * is swept at the next start. */
+static void drop_staged(struct fs *fs, const struct move *m)
+{
+    char name[ID_TEXT];
+
+    for (size_t k = 0; k < m->count && !fault_hit(FAULT_staging_cleanup); k++) {
+        id_format(&m->ids[k], name);
+        unlinkat(fs->state->staging, name, 0);
+    }
+}
+
 static int move_all(struct fs *fs, const struct move *m)
 {
     int rc = 0;
@@ -291,7 +307,11 @@ static int move_all(struct fs *fs, const struct move *m)
         rc = fault_hit(FAULT_publication);
     if (!rc)
         rc = move_one(fs, &m->ids[m->count - 1]);
-    return rc ? rc : store_sync(fs->store, &m->ids[m->count - 1], 1);
+    if (!rc)
+        rc = store_sync(fs->store, &m->ids[m->count - 1], 1);
+    if (!rc)
+        drop_staged(fs, m);
+    return rc;
 }
 
 static int mark_done(struct fs *fs, uint64_t seq)
@@ -302,7 +322,7 @@ static int mark_done(struct fs *fs, uint64_t seq)
     commit_take_turn(fs);
     rc = index_published(fs->index, seq);
     if (!rc)
-        rc = index_sync(fs->index);
+        rc = latched_sync(fs, "mark", index_sync(fs->index));
     commit_give_turn(fs, -EAGAIN);
     return rc;
 }
@@ -408,6 +428,20 @@ out:
     return rc < 0 ? rc : more;
 }
 
+static void say_result(struct fs *fs, int rc)
+{
+    int before = atomic_exchange(&fs->publish_error, rc);
+
+    if (before == rc || atomic_load(&fs->latched))
+        return;
+    if (!rc)
+        log_info("ECL-0411 publication goes on");
+    else
+        log_warning("ECL-0410 publication: %s", error_name(rc));
+    if (!before || !rc)
+        fs_raise(fs, rc ? FS_EVENT_PUBLICATION_WAITS : FS_EVENT_PUBLICATION_RESUMES, rc);
+}
+
 static int publish_all(struct fs *fs)
 {
     if (fs->opt.read_only)
@@ -423,8 +457,7 @@ static int publish_all(struct fs *fs)
         do
             rc = publish_part(fs);
         while (rc == 1);
-    if (atomic_exchange(&fs->publish_error, rc) != rc && rc)
-        log_warning("ECL-0410 publication: %s", error_name(rc));
+    say_result(fs, rc);
     return rc;
 }
 

@@ -87,16 +87,11 @@ static int visit(void *ctx, const uint8_t *batch, size_t len)
     return rc;
 }
 
-int journal_recover(struct fs *fs)
+static int replay(struct fs *fs)
 {
     struct replay r = { .fs = fs };
 
-    int rc = index_generation(fs->index, &fs->commit.generation);
-    if (!rc)
-        rc = journal_open(&fs->commit.journal, fs->state->dir, keyring_local_key(fs->state->keys),
-                          fs->commit.generation);
-    if (!rc)
-        rc = journal_replay(fs->commit.journal, visit, &r);
+    int rc = journal_replay(fs->commit.journal, visit, &r);
     if (!rc && r.rows.failed)
         rc = -ENOMEM;
     if (!rc && r.records) {
@@ -109,5 +104,20 @@ int journal_recover(struct fs *fs)
     }
     buf_free(&r.rows);
     free(r.segments);
+    return rc;
+}
+
+int journal_recover(struct fs *fs)
+{
+    int rc = index_generation(fs->index, &fs->commit.generation);
+    if (!rc)
+        rc = journal_open(&fs->commit.journal, fs->state->dir, keyring_local_key(fs->state->keys),
+                          fs->commit.generation);
+    if (!rc)
+        rc = replay(fs);
+    if (rc == -ENOSPC && fs->commit.journal) {
+        space_lost(fs);
+        rc = replay(fs);
+    }
     return rc;
 }

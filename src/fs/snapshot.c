@@ -204,6 +204,15 @@ static bool segments_changed(struct fs *fs, bool apply, uint64_t *unsynced)
     return changed;
 }
 
+/* Nothing has the rows of these segments now, or so it must be taken. */
+static void segments_failed(struct fs *fs, const struct snapshot *s)
+{
+    pthread_mutex_lock(&fs->segments.lock);
+    for (size_t k = 0; k < s->extent_count; k++)
+        s->extents[k].segment->row_logged = s->extents[k].segment->row_applied;
+    pthread_mutex_unlock(&fs->segments.lock);
+}
+
 /* --- the snapshot ---------------------------------------------------------------- */
 
 int snapshot_take(struct fs *fs, struct snapshot *s, bool apply)
@@ -229,8 +238,8 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply)
     if (!rc && s->batch.failed)
         rc = -ENOMEM;
     advance_rows(c, s->apply);
-    if (rc && s->apply)
-        cache_revert(fs);
+    if (rc)
+        snapshot_failed(fs, s);
     return rc;
 }
 
@@ -283,6 +292,15 @@ void snapshot_done(struct fs *fs, struct snapshot *s)
     segments_done(fs, s);
     if (s->apply)
         cache_committed(fs);
+}
+
+/* Rows of a journal snapshot are still in `unapplied`; see must_apply. */
+void snapshot_failed(struct fs *fs, const struct snapshot *s)
+{
+    if (!s->apply)
+        return;
+    segments_failed(fs, s);
+    cache_revert(fs);
 }
 
 void snapshot_release(struct fs *fs, struct snapshot *s)

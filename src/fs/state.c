@@ -20,9 +20,10 @@
  * with the last descriptor.  The file is never replaced, so there is only one
  * thing to lock.
  *
- * Not promised: noticing a snapshot of the whole disk or virtual machine that
- * was turned back, for it keeps inodes and births; the head of the publications
- * in the store tells then.
+ * Not promised: noticing a backup that was written back onto the same inodes, or a
+ * snapshot of the whole disk or virtual machine that was turned back: they keep
+ * inodes and births.  The publications in the store tell then (unseen.c), and
+ * whoever finds that out disowns the state.
  */
 #include <ecluse/error.h>
 #include <ecluse/io.h>
@@ -165,6 +166,18 @@ int state_adopt(struct state *s)
         rc = io_sync(s->lock, FAULT_state_adopt);
     if (!rc)
         s->cloned = false;
+    return rc;
+}
+
+int state_disown(struct state *s)
+{
+    static const uint8_t nobody[sizeof magic];
+
+    int rc = io_write_at(s->lock, nobody, sizeof nobody, 0, FAULT_state_adopt);
+    if (!rc)
+        rc = io_sync(s->lock, FAULT_state_adopt);
+    if (!rc)
+        s->cloned = true;
     return rc;
 }
 

@@ -5,6 +5,12 @@
 #include "internal.h"
 #include <sys/statvfs.h>
 
+void fs_raise(struct fs *fs, enum fs_event event, int error)
+{
+    if (fs->opt.event)
+        fs->opt.event(fs->opt.event_ctx, event, error);
+}
+
 /* New bytes must fit into the state first and into the store later: what is
  * free is the lesser of both, in the store's units. */
 int fs_statvfs(struct fs *fs, struct statvfs *out)
@@ -62,6 +68,7 @@ int fs_status(struct fs *fs, struct fs_status *out)
     out->published_at = fs->publish.time;
     pthread_mutex_unlock(&fs->publish.lock);
     out->read_only = fs->opt.read_only || atomic_load(&fs->latched);
+    out->no_space = atomic_load(&fs->no_space);
     out->latched = atomic_load(&fs->latched);
     out->publish_error = atomic_load(&fs->publish_error);
     out->objects = totals.objects;
@@ -70,6 +77,7 @@ int fs_status(struct fs *fs, struct fs_status *out)
     out->missing = atomic_load(&fs->missing);
     out->foreign = atomic_load(&fs->foreign);
     out->refused = atomic_load(&fs->refused);
+    out->unseen = fs->unseen;
     return 0;
 }
 

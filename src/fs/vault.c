@@ -19,14 +19,8 @@
  * Not promised: that a kill between 2 and 4 leaves nothing.  It leaves a state
  * for a vault that does not exist, under a random name that nothing refers to.
  */
+#include "internal.h"
 #include <dirent.h>
-#include <ecluse/error.h>
-#include <ecluse/index.h>
-#include <ecluse/io.h>
-#include <ecluse/log.h>
-#include <ecluse/state.h>
-#include <ecluse/store.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,12 +145,6 @@ static int check_store(struct making *m)
     return rc == -EROFS ? E_STORE_READ_ONLY : rc;
 }
 
-/* On a small disk there is no ballast: it would be most of it. */
-static bool wants_ballast(const struct statvfs *v)
-{
-    return (uint64_t)v->f_blocks * v->f_frsize > 16 * BALLAST_SIZE;
-}
-
 static int check_space(const struct place *p)
 {
     char existing[PATH_MAX];
@@ -166,8 +154,7 @@ static int check_space(const struct place *p)
     existing[p->existing] = '\0';
     if (statvfs(existing, &v))
         return -errno;
-    bool enough = (uint64_t)v.f_bavail * v.f_frsize >= BALLAST_SIZE + WORK_ROOM;
-    return wants_ballast(&v) && !enough ? -ENOSPC : 0;
+    return (uint64_t)v.f_bavail * v.f_frsize < ballast_size(&v) + WORK_ROOM ? -ENOSPC : 0;
 }
 
 static int check_state(struct making *m)
@@ -251,31 +238,6 @@ static int make_file(int at, const char *name, int *out)
     return *out < 0 || fchmod(*out, 0600) ? -errno : 0;
 }
 
-/* 64 MiB that deletions may use when the disk is full. */
-static int make_ballast(int dir)
-{
-    struct statvfs v;
-    int fd = -1;
-
-    if (fstatvfs(dir, &v))
-        return -errno;
-    if (!wants_ballast(&v))
-        return 0;
-    int rc = make_file(dir, "ballast", &fd);
-    if (!rc)
-        rc = fault_hit(FAULT_ballast);
-    if (!rc && fallocate(fd, 0, 0, (off_t)BALLAST_SIZE)) {
-        rc = errno == EOPNOTSUPP || errno == ENOSYS ? 0 : -errno;
-        if (!rc)
-            log_debug("ECL-0331 the filesystem of the state cannot preallocate: no ballast");
-    }
-    if (!rc)
-        rc = io_sync(fd, FAULT_init);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 /* All of it in the temporary directory, durable when this returns. */
 static int fill_state(struct making *m)
 {
@@ -298,7 +260,7 @@ static int fill_state(struct making *m)
     if (!rc)
         rc = index_create(s->path, keyring_local_key(m->keys), m->o->uid, m->o->gid);
     if (!rc)
-        rc = make_ballast(s->dir);
+        rc = ballast_make(s->dir);
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
 }
 

@@ -19,6 +19,8 @@
  *  2. A leader serves without calling anybody, but only while a parked worker
  *     watches it, which takes its place when a request lasts (WATCH).
  *  3. Nobody spins or watches for longer than a moment after the last request.
+ *  4. Whoever finds the connection ended resigns and then calls all who are parked:
+ *     no request will come that would.
  */
 #include "internal.h"
 #include <linux/fuse.h>
@@ -233,6 +235,7 @@ void *dispatch_work(void *arg)
             continue;
         if (n <= 0) {
             resign(w, 0);
+            workers_recall(w->session);
             atomic_fetch_sub(&w->session->pool.free, 1);
             break;
         }

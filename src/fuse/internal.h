@@ -119,6 +119,8 @@ int workers_start(struct session *s);
 void workers_end(struct session *s);
 /* One more free worker: a parked one, else a new thread. */
 int worker_call(struct session *s);
+/* Calls all that are parked: the connection has ended. */
+void workers_recall(struct session *s);
 /* Parks the calling worker if `still`, tested under the lock, says so. Then it
  * waits as it likes, for w->called at least, and unparks. */
 bool worker_park(struct worker *w, bool (*still)(struct worker *w));

@@ -103,6 +103,14 @@ int worker_call(struct session *s)
     return rc;
 }
 
+void workers_recall(struct session *s)
+{
+    pthread_mutex_lock(&s->pool.lock);
+    while (pop_parked_locked(&s->pool))
+        ;
+    pthread_mutex_unlock(&s->pool.lock);
+}
+
 bool worker_park(struct worker *w, bool (*still)(struct worker *w))
 {
     struct pool *p = &w->session->pool;

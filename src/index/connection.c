@@ -287,8 +287,9 @@ static int checkpoint_step(struct index *ix, int mode, int *log, int *done)
     return rc;
 }
 
-/* Copies the log, which is synced, into the database and begins it anew. Lack
- * of space is no failure: the log still has everything. */
+/* Copies the log, which is synced, into the database and begins it anew, the
+ * first time also when it is empty: its salts must not serve again. Lack of
+ * space is no failure: the log still has everything. */
 static int checkpoint(struct index *ix)
 {
     int log = 0, done = 0;
@@ -298,12 +299,15 @@ static int checkpoint(struct index *ix)
         rc = checkpoint_step(ix, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
     if (rc == -ENOSPC)
         return 0;
-    if (rc || log <= 0 || done < log)
+    if (rc || log < 0 || done < log)
         return rc;
-    rc = sealed_vfs_sync_database(ix->vfs);
-    if (!rc)
+    rc = log ? sealed_vfs_sync_database(ix->vfs) : 0;
+    if (!rc && (log || !ix->settled))
         rc = checkpoint_step(ix, SQLITE_CHECKPOINT_TRUNCATE, &log, &done);
-    return rc ? rc : sealed_vfs_sync_wal(ix->vfs);
+    if (!rc)
+        rc = sealed_vfs_sync_wal(ix->vfs);
+    ix->settled |= rc == 0;
+    return rc;
 }
 
 static int sync_log(struct index *ix, bool then_checkpoint)
@@ -322,13 +326,16 @@ static int sync_log(struct index *ix, bool then_checkpoint)
     return rc;
 }
 
-int index_sync(struct index *ix)
+static int sync_as_writer(struct index *ix, bool then_checkpoint)
 {
     pthread_mutex_lock(&ix->writer);
-    int rc = ix->read_only ? 0 : sync_log(ix, false);
+    int rc = ix->read_only ? 0 : sync_log(ix, then_checkpoint);
     pthread_mutex_unlock(&ix->writer);
     return rc;
 }
+
+int index_sync(struct index *ix) { return sync_as_writer(ix, false); }
+int connection_settle(struct index *ix) { return sync_as_writer(ix, true); }
 
 int index_close(struct index *ix)
 {
@@ -336,11 +343,7 @@ int index_close(struct index *ix)
 
     if (!ix)
         return 0;
-    if (!ix->read_only) {
-        pthread_mutex_lock(&ix->writer);
-        rc = sync_log(ix, true);
-        pthread_mutex_unlock(&ix->writer);
-    }
+    rc = connection_settle(ix);
     connection_free(ix);
     return rc;
 }

@@ -2,7 +2,8 @@
 /*
  * The journal: sealed batches in a file of fixed size.
  *
- *   record   length le32, plain | nonce 12 | ciphertext | tag 16 | zeros up to 4096
+ *   record   length le32 | generation le64 | sequence le64, all plain
+ *            | nonce 12 | ciphertext | tag 16 | zeros up to 4096
  *   AAD      generation le64 | sequence le64 | offset le64 | length le32
  *
  * The file is written once with zeros, so that its blocks are allocated and
@@ -15,13 +16,17 @@
  * Replay stops at the first record that does not open as number k of the
  * current generation at this place: never written, torn, or of an older
  * generation.  A record is written only after the one before it was synced, so
- * nothing acknowledged lies behind a torn one.
+ * nothing acknowledged lies behind a torn one; and a later record of the same
+ * generation that opens proves that the one before it rotted.  So does a first
+ * record of a later generation than the index's: the index lost its last commit.
+ * Both are damage.
  *
- * Not promised: telling a record that rotted after its sync from a torn one.
+ * Not promised: telling the very last record, if it rots, from a torn one.
  */
 #include <ecluse/error.h>
 #include <ecluse/io.h>
 #include <ecluse/journal.h>
+#include <ecluse/log.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,7 +34,8 @@
 #include <unistd.h>
 
 #define STEP 4096u
-#define HEAD (4u + AEAD_NONCE)
+#define PLAIN 20u               /* length, generation, sequence */
+#define HEAD (PLAIN + AEAD_NONCE)
 #define OVERHEAD (HEAD + AEAD_TAG)
 #define AAD_BYTES 28u
 #define ROOM ((JOURNAL_RECORD_MAX + OVERHEAD + STEP - 1) / STEP * STEP)
@@ -136,8 +142,8 @@ void journal_close(struct journal *j)
 
 /* --- reading -------------------------------------------------------------------- */
 
-/* The next record into `plain`, JOURNAL_RECORD_MAX bytes: 1 and its length, 0
- * the end, or an error. */
+/* The record of this generation, number and place into `plain`,
+ * JOURNAL_RECORD_MAX bytes: 1 and its length, 0 none, or an error. */
 static int read_record(struct journal *j, uint8_t *plain, size_t *len)
 {
     uint8_t aad[AAD_BYTES];
@@ -148,7 +154,8 @@ static int read_record(struct journal *j, uint8_t *plain, size_t *len)
     if (rc)
         return rc == -ENODATA ? 0 : rc;
     *len = get_le32(j->sealed);
-    if (!*len || !journal_fits(j, *len))
+    if (!*len || !journal_fits(j, *len) || get_le64(j->sealed + 4) != j->generation ||
+        get_le64(j->sealed + 12) != j->sequence)
         return 0;
     uint64_t size = footprint(*len);
     if (size > STEP)
@@ -156,9 +163,32 @@ static int read_record(struct journal *j, uint8_t *plain, size_t *len)
     if (rc)
         return rc == -ENODATA ? 0 : rc;
     make_aad(j, *len, aad);
-    rc = aead_open(j->aead, j->sealed + 4, aad, sizeof aad, j->sealed + HEAD, *len, j->sealed + HEAD + *len,
+    rc = aead_open(j->aead, j->sealed + PLAIN, aad, sizeof aad, j->sealed + HEAD, *len, j->sealed + HEAD + *len,
                    plain);
     return rc == E_AUTH ? 0 : rc ? rc : 1;
+}
+
+/* Whether a record that comes after the end is there, which the end must not
+ * have: it begins where the record that is not there would have ended, at most
+ * ROOM from here.  At the very front it may also be one of a later generation. */
+static int find_later(const struct journal *end, uint8_t *plain)
+{
+    struct journal j = *end;
+    uint8_t head[PLAIN];
+    size_t len;
+    int rc = 0;
+
+    for (; !rc && j.offset <= end->offset + ROOM && j.offset + STEP <= JOURNAL_SIZE; j.offset += STEP) {
+        rc = io_read_at(j.fd, head, sizeof head, j.offset);
+        if (rc)
+            return rc == -ENODATA ? 0 : rc;
+        j.generation = get_le64(head + 4);
+        j.sequence = get_le64(head + 12);
+        bool later = j.generation == end->generation ? j.sequence > end->sequence
+                   : j.generation > end->generation && !j.offset && !j.sequence;
+        rc = later ? read_record(&j, plain, &len) : 0;
+    }
+    return rc;
 }
 
 int journal_replay(struct journal *j, int (*visit)(void *ctx, const uint8_t *batch, size_t len), void *ctx)
@@ -176,6 +206,11 @@ int journal_replay(struct journal *j, int (*visit)(void *ctx, const uint8_t *bat
         if (rc)
             break;
     }
+    if (!rc && find_later(j, plain) == 1) {
+        log_error("ECL-0605 journal: record %llu of generation %llu is not there, but a later one",
+                  (unsigned long long)j->sequence, (unsigned long long)j->generation);
+        rc = E_STATE_DAMAGED;
+    }
     secret_wipe(plain, JOURNAL_RECORD_MAX);
     free(plain);
     return rc;
@@ -190,7 +225,7 @@ int journal_fits(const struct journal *j, size_t len)
 
 int journal_append(struct journal *j, const void *batch, size_t len)
 {
-    uint8_t aad[AAD_BYTES], *nonce = j->sealed + 4;
+    uint8_t aad[AAD_BYTES], *nonce = j->sealed + PLAIN;
 
     if (j->failed)
         return j->failed;
@@ -200,12 +235,18 @@ int journal_append(struct journal *j, const void *batch, size_t len)
         return 0;                  /* nothing to say; a length of 0 is the end */
     uint64_t size = footprint(len);
     put_le32(j->sealed, (uint32_t)len);
+    put_le64(j->sealed + 4, j->generation);
+    put_le64(j->sealed + 12, j->sequence);
     crypto_random(nonce, AEAD_NONCE);
     make_aad(j, len, aad);
     int rc = aead_seal(j->aead, nonce, aad, sizeof aad, batch, len, j->sealed + HEAD, j->sealed + HEAD + len);
     memset(j->sealed + OVERHEAD + len, 0, (size_t)size - OVERHEAD - len);
     if (!rc)
         rc = io_write_at(j->fd, j->sealed, (size_t)size, j->offset, FAULT_journal_append);
+    /* A filesystem that copies on write can lack the space. Nothing was said to
+     * be durable, so the next record takes the same place. */
+    if (rc == -ENOSPC || rc == -EDQUOT)
+        return -E2BIG;
     if (!rc)
         rc = io_sync(j->fd, FAULT_journal_sync);
     if (rc) {

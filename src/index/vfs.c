@@ -146,6 +146,8 @@ static int sealed_open(sqlite3_vfs *base, const char *path, sqlite3_file *file, 
     f->fd = is_wal ? open_wal(v, path, &absent) : open_database(v, path);
     if (f->fd < 0 && !absent)
         return vfs_fail(v, -errno, SQLITE_CANTOPEN);
+    if (is_wal && !v->read_only)
+        vfs_wal_reserve(f->fd);
     if (is_wal)
         v->wal = f;
     else
@@ -243,7 +245,10 @@ static int sync_file(struct sealed_file *f, enum fault_point point)
 {
     if (!f || f->fd < 0 || !atomic_exchange(&f->unsynced, false))
         return 0;
-    return io_sync(f->fd, point);
+    int rc = io_sync(f->fd, point);
+    if (!rc)
+        atomic_fetch_add(&f->round, 1);
+    return rc;
 }
 
 int sealed_vfs_sync_wal(struct sealed_vfs *v) { return sync_file(v->wal, FAULT_wal_sync); }

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #define PAGE_BYTES 4096u
-#define PAGE_RESERVED 32u      /* nonce 12, tag 16, zeros 4: at the end of each page */
+#define PAGE_RESERVED 32u      /* nonce 12, tag 16, round 4: at the end of each page */
 #define WAL_HEADER 32u         /* plain */
 #define FRAME_HEADER 24u
 #define FRAME_BYTES (FRAME_HEADER + PAGE_BYTES)
@@ -26,11 +26,13 @@ enum page_kind { PAGE_DATABASE = 1, PAGE_WAL = 2 };
 /* Seals a page (len PAGE_BYTES) or a frame (FRAME_BYTES) that will stand at
  * `where`: its number in the database, its offset in the WAL. The last
  * PAGE_RESERVED bytes of plain must be zeros: E_FORMAT. */
-int page_seal(struct aead *aead, enum page_kind kind, uint64_t where, const uint8_t *plain, size_t len,
-              uint8_t *out);
+int page_seal(struct aead *aead, enum page_kind kind, uint64_t where, uint32_t round, const uint8_t *plain,
+              size_t len, uint8_t *out);
 /* The reverse; the reserved bytes come back as zeros. E_AUTH, and out all zeros. */
 int page_open(struct aead *aead, enum page_kind kind, uint64_t where, const uint8_t *sealed, size_t len,
               uint8_t *out);
+/* The round that a sealed page or frame claims; true once it has opened. */
+uint32_t page_round(const uint8_t *sealed, size_t len);
 
 /* --- vfs.c --- */
 
@@ -42,6 +44,8 @@ struct sealed_file {
     int fd;                        /* -1: a WAL that is absent and may not be made */
     atomic_bool unsynced;          /* written since the last sync */
     bool written;                  /* WAL: by this process */
+    bool ends;                     /* WAL, at recovery: the last frame seen ends a transaction */
+    atomic_uint round;             /* WAL: syncs since its header; frames bear it */
     bool held;                     /* WAL: a frame header waits for its page */
     uint64_t held_at;              /* offset of that frame */
     uint8_t header[FRAME_HEADER];
@@ -74,6 +78,8 @@ void sealed_vfs_discard(struct sealed_vfs *v);
 
 /* Remembers the cause and gives SQLite its code (SQLITE_FULL for ENOSPC). */
 int vfs_fail(struct sealed_vfs *v, int error, int sqlite_code);
+/* Keeps space for the log; without it nothing is wrong as long as the disk has some. */
+void vfs_wal_reserve(int fd);
 int vfs_wal_settle(struct sealed_file *f);
 /* Methods that both kinds of file share. */
 int vfs_file_close(sqlite3_file *f);

@@ -57,7 +57,7 @@ static int database_write(sqlite3_file *file, const void *buf, int amount, sqlit
 
     if (amount != (int)PAGE_BYTES || at % PAGE_BYTES)
         return vfs_fail(v, -EIO, SQLITE_IOERR_WRITE);
-    int rc = page_seal(v->aead, PAGE_DATABASE, at / PAGE_BYTES + 1, buf, PAGE_BYTES, v->sealed);
+    int rc = page_seal(v->aead, PAGE_DATABASE, at / PAGE_BYTES + 1, 0, buf, PAGE_BYTES, v->sealed);
     if (!rc) {
         f->unsynced = true;
         rc = io_write_at(f->fd, v->sealed, PAGE_BYTES, at, FAULT_db_write);

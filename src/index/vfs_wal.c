@@ -12,15 +12,23 @@
  * Reading.  At recovery SQLite reads whole frames until one does not fit the
  * chain of checksums and salts.  There, and only there, a frame that does not
  * authenticate reads as zeros, which ends the log: a power cut tears frames
- * that were never synced.  (A synced frame that rots ends it too; nobody can
- * tell the two apart.)  A frame of an older generation of the log opens to its
- * old content, whose salts SQLite rejects.  Once this process has written to
+ * that were never synced.  A frame of an older generation of the log opens to
+ * its old content, whose salts SQLite rejects.  Once this process has written to
  * the log, or when SQLite asks for the page of a frame that it knows, a frame
  * that does not open is damage.
+ *
+ * Torn, or rotten?  Each frame bears the number of syncs that went before it
+ * since the header, its round; every transaction is synced before the next one
+ * begins.  So a later frame of this log that opens, from a round after that of
+ * the frame that does not, proves that it was synced once: damage, as is a
+ * header that is neither blank nor right.  (Rot in the last round cannot be told
+ * from a torn write here; the journal may know of that commit.)
  *
  * Truncation to zero, which ends a checkpoint, overwrites the header with
  * zeros and leaves the blocks allocated: the next commits then need no
  * metadata of the filesystem.  Only a log beyond WAL_KEEP is cut, to WAL_KEEP.
+ * So much, or a sixteenth of a small disk, is reserved from the beginning: on a
+ * disk that others have filled, deletions can still be committed.
  */
 #include "vfs.h"
 #include <ecluse/base.h>
@@ -28,9 +36,23 @@
 #include <ecluse/io.h>
 #include <ecluse/log.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define WAL_KEEP (8u << 20)
+#define WAL_MAGIC 0x377f0682u
+
+void vfs_wal_reserve(int fd)
+{
+    struct statvfs v;
+
+    if (fstatvfs(fd, &v))
+        return;
+    uint64_t part = (uint64_t)v.f_blocks * v.f_frsize / 16;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(part && part < WAL_KEEP ? part : WAL_KEEP)))
+        log_debug("ECL-0604 index: no space reserved for the log: %s", error_name(-errno));
+}
 
 static uint64_t frame_start(uint64_t offset)
 {
@@ -51,7 +73,7 @@ static int frame_store(struct sealed_file *f, uint64_t start)
 {
     struct sealed_vfs *v = f->vfs;
 
-    int rc = page_seal(v->aead, PAGE_WAL, start, v->plain, FRAME_BYTES, v->sealed);
+    int rc = page_seal(v->aead, PAGE_WAL, start, atomic_load(&f->round), v->plain, FRAME_BYTES, v->sealed);
     if (rc)
         return rc;
     f->unsynced = f->written = true;
@@ -83,9 +105,12 @@ int vfs_wal_settle(struct sealed_file *f)
 
 /* --- writing -------------------------------------------------------------------- */
 
+static const uint8_t blank[WAL_HEADER];
+
 static int write_log_header(struct sealed_file *f, const void *buf)
 {
     f->unsynced = f->written = true;
+    atomic_store(&f->round, 0);
     int rc = io_write_at(f->fd, buf, WAL_HEADER, 0, FAULT_wal_write);
     return rc ? vfs_fail(f->vfs, rc, SQLITE_IOERR_WRITE) : SQLITE_OK;
 }
@@ -149,13 +174,64 @@ static int short_read(void *buf, size_t len)
     return SQLITE_IOERR_SHORT_READ;
 }
 
+/* SQLite's own sum over the first 24 bytes (its file format, "WAL checksums"). */
+static bool header_is_right(const uint8_t header[WAL_HEADER])
+{
+    uint32_t magic = get_be32(header), s0 = 0, s1 = 0;
+
+    for (unsigned k = 0; k < 24; k += 8) {
+        bool big = magic & 1;
+        s0 += (big ? get_be32(header + k) : get_le32(header + k)) + s1;
+        s1 += (big ? get_be32(header + k + 4) : get_le32(header + k + 4)) + s0;
+    }
+    return (magic & ~1u) == WAL_MAGIC && get_be32(header + 24) == s0 && get_be32(header + 28) == s1;
+}
+
 static int read_log_header(struct sealed_file *f, void *buf, size_t len, uint64_t at)
 {
-    int rc = f->fd < 0 ? -ENODATA : io_read_at(f->fd, buf, len, at);
+    uint8_t header[WAL_HEADER];
+    int rc = f->fd < 0 ? -ENODATA : io_read_at(f->fd, header, sizeof header, 0);
 
     if (rc == -ENODATA)
         return short_read(buf, len);
+    if (!rc && memcmp(header, blank, sizeof header) && !header_is_right(header))
+        return damaged(f, 0, E_FORMAT, SQLITE_IOERR_DATA);
+    if (!rc)
+        memcpy(buf, header + at, len);
     return rc ? vfs_fail(f->vfs, rc, SQLITE_IOERR_READ) : SQLITE_OK;
+}
+
+/* v->plain holds a frame that opened: does it belong to the log of this header? */
+static bool of_this_log(struct sealed_file *f)
+{
+    uint8_t header[WAL_HEADER];
+
+    return io_read_at(f->fd, header, sizeof header, 0) == 0 &&
+           memcmp(header + 16, f->vfs->plain + 8, 8) == 0;      /* the salts */
+}
+
+/* At recovery: how far the log is good. */
+static void note_frame(struct sealed_file *f)
+{
+    if (!of_this_log(f))
+        return;
+    f->ends = get_be32(f->vfs->plain + 4) != 0;                  /* the size after a commit */
+    atomic_store(&f->round, page_round(f->vfs->sealed, FRAME_BYTES));
+}
+
+/* Whether a frame that does not open was synced once. */
+static bool was_synced(struct sealed_file *f, uint64_t start)
+{
+    uint32_t own = atomic_load(&f->round) + f->ends;             /* its round, at most */
+    bool found = false;
+
+    for (uint64_t at = start + FRAME_BYTES; !found; at += FRAME_BYTES) {
+        int rc = frame_load(f, at);
+        if (rc && rc != E_AUTH)
+            break;
+        found = !rc && page_round(f->vfs->sealed, FRAME_BYTES) > own && of_this_log(f);
+    }
+    return found;
 }
 
 static int wal_read(sqlite3_file *file, void *buf, int amount, sqlite3_int64 offset)
@@ -176,8 +252,14 @@ static int wal_read(sqlite3_file *file, void *buf, int amount, sqlite3_int64 off
     if (rc == -ENODATA)
         return short_read(buf, len);
     bool recovery = len == FRAME_BYTES && !f->written;
-    if (rc && !(recovery && rc == E_AUTH))
+    if (recovery && rc == E_AUTH && !was_synced(f, start)) {
+        memset(buf, 0, len);
+        return SQLITE_OK;
+    }
+    if (rc)
         return damaged(f, start, rc, rc == E_AUTH ? SQLITE_IOERR_DATA : SQLITE_IOERR_READ);
+    if (recovery)
+        note_frame(f);
     memcpy(buf, f->vfs->plain + (at - start), len);
     return SQLITE_OK;
 }
@@ -186,7 +268,6 @@ static int wal_read(sqlite3_file *file, void *buf, int amount, sqlite3_int64 off
 
 static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    static const uint8_t blank[WAL_HEADER];
     struct sealed_file *f = (struct sealed_file *)file;
     sqlite3_int64 now = 0;
 

@@ -3,9 +3,10 @@
  * Objects: get, size, put, sync.
  *
  * Invariants: a name that exists in the store is never replaced and what it
- * names is never written to; the staged file goes only when its bytes stand in
- * the store under their name.  So a put may be repeated after a crash at any
- * step: it finds its file still staged, or the equal object in place, or both.
+ * names is never written to; the staged file becomes the object by rename, or
+ * stays: the name of a copy, or of what a sync client brought, is durable only
+ * after store_sync.  So a put may be repeated after a crash at any step: it
+ * finds its file still staged, or the equal object in place, or both.
  */
 #include "internal.h"
 #include <ecluse/error.h>
@@ -81,7 +82,7 @@ static int compare(int a, int b, uint64_t size)
 }
 
 /* Something has the name: success only if it is this very object. What is there
- * may have come by a sync client, so it is synced before the staged one goes. */
+ * may have come by a sync client, so it is synced. */
 static int settle(const struct put *p)
 {
     struct stat st;
@@ -127,11 +128,6 @@ static int copy_in(const struct put *p)
     return rc;
 }
 
-static int remove_staged(const struct put *p)
-{
-    return unlinkat(p->dirfd, p->name, 0) ? -errno : 0;
-}
-
 /* By rename; if that fails the staged file stays in use, so it is writable again
  * (also after a crash in between, when it was found without that right). */
 static int rename_in(const struct put *p)
@@ -151,17 +147,9 @@ static int place(const struct put *p)
     bool there = reach_stat(p->fan, p->object, &st) != -ENOENT;
     int rc = there ? -EEXIST : rename_in(p);
 
-    if (rc == -EXDEV) {
+    if (rc == -EXDEV)
         rc = copy_in(p);
-        if (!rc)
-            rc = remove_staged(p);
-    }
-    if (rc == -EEXIST) {
-        rc = settle(p);
-        if (!rc)
-            rc = remove_staged(p);
-    }
-    return rc;
+    return rc == -EEXIST ? settle(p) : rc;
 }
 
 /* Of the store, not of the staged file: -ENOENT is kept for that one. */

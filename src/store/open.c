@@ -116,7 +116,7 @@ void store_close(struct store *s)
 }
 
 /* A file without a name is the trial that leaves no trace; where there are none,
- * what the permissions say has to do. */
+ * or no inode is left, what the permissions say has to do. */
 static int try_nameless(int dir)
 {
     int fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
@@ -126,7 +126,7 @@ static int try_nameless(int dir)
         return 0;
     }
     return errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT ||
-           errno == ENOSYS ? 0 : -errno;
+           errno == ENOSYS || errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
 }
 
 int store_writable(struct store *s)

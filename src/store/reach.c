@@ -69,6 +69,8 @@ int reach_fan(const struct store *s, const struct id128 *id)
     return fan;
 }
 
+/* Its own name is durable before anything is moved into it: else a power cut
+ * could take the directory, and the object with it. */
 static int make_dir(int dir, const char *name)
 {
     int fd = reach_dir(dir, name);
@@ -77,7 +79,8 @@ static int make_dir(int dir, const char *name)
         return fd;
     if (mkdirat(dir, name, STORE_DIR_MODE) && errno != EEXIST)
         return -errno;
-    return reach_dir(dir, name);
+    int rc = io_sync_dir(dir, FAULT_store_dir_sync);
+    return rc ? rc : reach_dir(dir, name);
 }
 
 int make_fan(const struct store *s, const struct id128 *id)

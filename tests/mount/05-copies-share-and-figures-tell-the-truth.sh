@@ -31,7 +31,9 @@ flush
 grew_by_at_most 131072 "an edit of one block"
 cmp -s "$MNT/original" "$MNT/copy" && fail "the edit reached nothing"
 same "the block that was edited" changed "$(dd if="$MNT/copy" bs=1 skip=50000000 count=7 status=none)"
-same "bytes that differ" 7 "$(cmp -l "$MNT/original" "$MNT/copy" | wc -l)"
+# One of the random bytes may have been what was written.
+differ=$(cmp -l <(printf changed) <(dd if="$MNT/original" bs=1 skip=50000000 count=7 status=none) | wc -l || true)
+same "bytes that differ" "$differ" "$(cmp -l "$MNT/original" "$MNT/copy" | wc -l)"
 
 truncate -s 20G "$MNT/holes"
 fallocate -p -o 10M -l 20M "$MNT/copy"

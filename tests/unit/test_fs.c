@@ -67,10 +67,6 @@ static int try_open(struct opened *v, const char *dir, struct fs_options *o)
     ck_assert_int_eq(state_path(path, dir, &vault), 0);
     ck_assert_int_eq(state_open(&v->state, path, &vault), 0);
     ck_assert_int_eq(keyring_unlock(v->state.keys, SLOT_RECOVERY, recovery, sizeof recovery), 0);
-    if (v->state.cloned) {
-        ck_assert_int_eq(keyring_new_actor(v->state.keys), 0);
-        ck_assert_int_eq(keyring_save(v->state.keys, v->state.dir, "keyring"), 0);
-    }
     ck_assert_int_eq(store_open(&v->store, store_path, &header, &len), 0);
     free(header);
     o->owners = true;

@@ -206,6 +206,21 @@ START_TEST(an_adopted_clone_is_one_no_longer)
 }
 END_TEST
 
+START_TEST(a_disowned_state_is_a_clone_until_it_is_adopted)
+{
+    struct state s;
+    ck_assert_int_eq(state_open(&s, path, &vault), 0);
+    ck_assert_int_eq(state_disown(&s), 0);
+    ck_assert(s.cloned);
+    state_close(&s);
+    expect(path, 0, true);
+    ck_assert_int_eq(state_open(&s, path, &vault), 0);
+    ck_assert_int_eq(state_adopt(&s), 0);
+    state_close(&s);
+    expect(path, 0, false);
+}
+END_TEST
+
 START_TEST(any_changed_byte_or_length_of_the_lock_is_a_clone)
 {
     uint8_t bytes[200];
@@ -388,6 +403,7 @@ int main(void)
     tcase_add_test(t, a_lock_moved_into_another_directory_is_a_clone);
     tcase_add_test(t, a_renamed_state_is_the_same_state);
     tcase_add_test(t, an_adopted_clone_is_one_no_longer);
+    tcase_add_test(t, a_disowned_state_is_a_clone_until_it_is_adopted);
     tcase_add_test(t, any_changed_byte_or_length_of_the_lock_is_a_clone);
     tcase_add_test(t, the_lock_does_not_tell_the_machine_id);
     tcase_add_test(t, what_is_missing_is_named);

@@ -57,13 +57,13 @@ START_TEST(a_page_opens_in_its_place_only)
     uint8_t page[FRAME_BYTES], sealed[FRAME_BYTES], out[FRAME_BYTES];
     struct aead *a = new_aead();
     fill_page(page, PAGE_BYTES);
-    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 3, page, PAGE_BYTES, sealed), 0);
+    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 3, 0, page, PAGE_BYTES, sealed), 0);
     ck_assert_int_eq(page_open(a, PAGE_DATABASE, 3, sealed, PAGE_BYTES, out), 0);
     ck_assert_mem_eq(out, page, PAGE_BYTES);
     ck_assert_int_eq(page_open(a, PAGE_DATABASE, 4, sealed, PAGE_BYTES, out), E_AUTH);
     ck_assert_int_eq(page_open(a, PAGE_WAL, 3, sealed, PAGE_BYTES, out), E_AUTH);
     fill_page(page, FRAME_BYTES);
-    ck_assert_int_eq(page_seal(a, PAGE_WAL, 32, page, FRAME_BYTES, sealed), 0);
+    ck_assert_int_eq(page_seal(a, PAGE_WAL, 32, 0, page, FRAME_BYTES, sealed), 0);
     ck_assert_int_eq(page_open(a, PAGE_WAL, 32, sealed, FRAME_BYTES, out), 0);
     ck_assert_mem_eq(out, page, FRAME_BYTES);
     aead_free(a);
@@ -75,7 +75,7 @@ START_TEST(a_page_with_any_byte_changed_does_not_open)
     uint8_t page[PAGE_BYTES], sealed[PAGE_BYTES], out[PAGE_BYTES], zeros[PAGE_BYTES] = { 0 };
     struct aead *a = new_aead();
     fill_page(page, PAGE_BYTES);
-    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, page, PAGE_BYTES, sealed), 0);
+    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, 0, page, PAGE_BYTES, sealed), 0);
     for (size_t i = 0; i < PAGE_BYTES; i++) {
         sealed[i] ^= 1;
         ck_assert_int_eq(page_open(a, PAGE_DATABASE, 1, sealed, PAGE_BYTES, out), E_AUTH);
@@ -91,8 +91,8 @@ START_TEST(the_same_page_never_seals_to_the_same_bytes)
     uint8_t page[PAGE_BYTES], one[PAGE_BYTES], two[PAGE_BYTES];
     struct aead *a = new_aead();
     fill_page(page, PAGE_BYTES);
-    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, page, PAGE_BYTES, one), 0);
-    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, page, PAGE_BYTES, two), 0);
+    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, 0, page, PAGE_BYTES, one), 0);
+    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, 0, page, PAGE_BYTES, two), 0);
     for (size_t at = 0; at + 16 <= PAGE_BYTES - PAGE_RESERVED; at += 16)
         ck_assert(memcmp(one + at, two + at, 16) != 0);
     aead_free(a);
@@ -105,7 +105,7 @@ START_TEST(a_page_that_uses_its_reserved_bytes_is_refused)
     struct aead *a = new_aead();
     fill_page(page, PAGE_BYTES);
     page[PAGE_BYTES - 1] = 1;
-    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, page, PAGE_BYTES, sealed), E_FORMAT);
+    ck_assert_int_eq(page_seal(a, PAGE_DATABASE, 1, 0, page, PAGE_BYTES, sealed), E_FORMAT);
     aead_free(a);
 }
 END_TEST

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What a desktop notification says.
+ */
+#include "internal.h"
+#include <stdio.h>
+
+struct text { const char *summary, *sentence; };
+
+/* The sentences begin with the mountpoint; those of errors have the cause too. */
+static const struct text texts[FS_EVENT_COUNT] = {
+    [FS_EVENT_READ_ONLY] = { N_("The vault is read-only"),
+        N_("%s takes no changes since a disk error (%s). What was saved before is safe. Check the disk, then unmount "
+           "the vault and mount it again.") },
+    [FS_EVENT_NO_SPACE] = { N_("No space left for the vault"),
+        N_("%s takes no changes (%s): the disk of its local state is full. Files can still be deleted.") },
+    [FS_EVENT_SPACE_BACK] = { N_("The vault has space again"), N_("%s takes changes again.") },
+    [FS_EVENT_PUBLICATION_WAITS] = { N_("The vault is not being published"),
+        N_("What changed in %s waits on this computer (%s). It is tried again by itself.") },
+    [FS_EVENT_PUBLICATION_RESUMES] = { N_("The vault is being published again"),
+        N_("What waited in %s is in the store.") },
+    [FS_EVENT_REFUSED] = { N_("The store was altered"),
+        N_("An object in the store of %s was refused (%s). Files that need it cannot be read; nothing false is "
+           "shown.") },
+};
+
+void event_text(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
+                char *sentence, size_t sentence_size)
+{
+    snprintf(summary, summary_size, "%s", _(texts[event].summary));
+    snprintf(sentence, sentence_size, _(texts[event].sentence), mountpoint, error ? error_sentence(error) : "");
+}
