@@ -15,6 +15,7 @@
 #include <ecluse/log.h>
 #include <ecluse/session.h>
 #include <errno.h>
+#include <sys/types.h>
 #include <time.h>
 
 #define SOCKET_PATH_MAX 108u  /* sun_path */
@@ -66,6 +67,16 @@ void preflight_close(struct vault_files *f);
 /* Notes the path that an error is about; returns the error. */
 int blame(const struct mount_config *c, const char *path, int error);
 
+/* --- warden.c: who ends the connection of a daemon that was killed ------------- */
+
+struct warden { pid_t pid; int tell; };
+/* Before there are secrets or threads, from the thread that lives longest. Without
+ * success there is none, and the other calls do nothing. */
+void warden_start(struct warden *w);
+/* `connection`: the minor device number of the mount. */
+void warden_watch(struct warden *w, unsigned connection);
+void warden_stop(struct warden *w);
+
 /* --- run.c --------------------------------------------------------------------- */
 
 struct served {
@@ -78,6 +89,7 @@ struct served {
     struct fs *fs;
     struct notify *notify;       /* NULL: nobody is told */
     struct mounted mount;
+    struct warden warden;
     time_t since;
 };
 

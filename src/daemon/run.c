@@ -5,7 +5,8 @@
  * Order: check, unlock, open the filesystem (this repairs what a crash left),
  * mount, control socket, serve; then no more requests for the filesystem,
  * unmount, publish, and only then answer whoever waited for the end.  The
- * process that serves is the one that opened the index: nothing here forks.
+ * process that serves is the one that opened the index: nothing here forks but
+ * the warden, before anything else.
  */
 #include "internal.h"
 #include <fcntl.h>
@@ -77,7 +78,10 @@ static int mount_it(struct served *s, struct vault_files *f)
         return blame(s->config, rc == E_FUSE ? "/dev/fuse" : s->config->mountpoint, rc);
     }
     guard_set(&f->guard);
-    return mounted_at(s->config->mountpoint, &s->mount);
+    rc = mounted_at(s->config->mountpoint, &s->mount);
+    if (!rc)
+        warden_watch(&s->warden, s->mount.minor);
+    return rc;
 }
 
 /* While mounted. The result is that of serving. */
@@ -143,6 +147,7 @@ int daemon_run(const struct mount_config *c)
         c->blamed[0] = '\0';
     process_one_arena();
     process_harden();
+    warden_start(&s.warden);
     log_open(c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
     int rc = preflight(c, &f);
     if (!rc)
@@ -150,11 +155,14 @@ int daemon_run(const struct mount_config *c)
     if (rc || chdir("/")) {
         rc = rc ? rc : -errno;
         preflight_close(&f);
+        warden_stop(&s.warden);
         return rc;
     }
     s.vault = f.vault.vault;
     s.state_path = f.state.path;
     s.suite = f.vault.suite;
     process_block_signals();
-    return run(&s, &f);
+    rc = run(&s, &f);
+    warden_stop(&s.warden);
+    return rc;
 }
