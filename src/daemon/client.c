@@ -27,8 +27,8 @@
 
 /* --- one request ------------------------------------------------------------------ */
 
-/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead; -EAGAIN: it
- * was stopped and takes nobody, which must not hold up the others). */
+/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead; -ETIMEDOUT: it
+ * was stopped and takes nobody, which must not hold up the others: not asked again). */
 static int connect_to(const char *path, struct ucred *peer)
 {
     const struct timeval limit = { .tv_sec = PING_MS / 1000 };
@@ -44,7 +44,7 @@ static int connect_to(const char *path, struct ucred *peer)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len)) {
-        int rc = -errno;
+        int rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
         close(fd);
         return rc;
     }
