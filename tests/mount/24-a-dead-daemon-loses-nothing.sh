@@ -10,19 +10,21 @@ echo "replay with: SEED=$seed KILLS=${KILLS:-6} $0"
 make_vault
 mount_vault
 for round in $(seq "${KILLS:-6}"); do
-    "$TOOLS/record" --seed $((seed + round)) "$MNT" "$TMP/log" >"$TMP/recorder" 2>&1 &
-    recorder=$!
+    rm -f "$TMP/log"
+    "$TOOLS/load" --seed $((seed + round)) --flush "$ECLUSE flush --state $STATE $MNT >$TMP/flushed 2>&1" \
+        "$MNT" "$TMP/log" 2>"$TMP/loader" &
+    loader=$!
+    # The log begins with the number of events, twice.
+    enough() { [ "$(od -An -tu8 -N8 "$TMP/log" | tr -d ' ')" -gt $((20 + round % 10 * 60)) ]; }
     until_true test -s "$TMP/log"
-    lines=$(wc -l <"$TMP/log")
-    enough() { [ "$(wc -l <"$TMP/log")" -gt $((lines + round % 10 * 7)) ]; }
     until_true enough
     kill_daemon
-    wait "$recorder" || fail "the recorder: $(cat "$TMP/recorder")"
+    wait "$loader" || fail "the load: $(cat "$TMP/loader")"
     if ls "$MNT" >/dev/null 2>"$TMP/said"; then fail "a dead mount lists something"; fi
     grep -q 'not connected' "$TMP/said" || fail "not ENOTCONN: $(cat "$TMP/said")"
     if (: >"$MNT/plaintext") 2>/dev/null; then fail "a dead mount takes files"; fi
     mount_vault
-    expect "everything acknowledged is there" "$TOOLS/record" --check "$MNT" "$TMP/log"
+    expect "everything acknowledged is there" "$TOOLS/prove" "$MNT" "$TMP/log"
 done
 # A last publication of names alone is carried by a segment that no commit has seen: its
 # number must not be given out again.

@@ -7,6 +7,7 @@
  *
  * Every name, attribute and byte is read.  The tree found becomes LOG.base, from which
  * the next load, and its proof, start: so nothing of earlier rounds may change either.
+ * What is proven is struck from LOG; another proof then wants this very tree.
  * --all after a clean end: everything acknowledged must be in.
  *
  * The argument.  The daemon works on requests one at a time (one lock), and a
@@ -385,8 +386,8 @@ static void save(const char *base, struct tree *trees)
 
 static bool note_load(const char *name)
 {
-    int fd = open(name, O_RDONLY);
-    noted = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(*noted), PROT_READ, MAP_SHARED, fd, 0);
+    int fd = open(name, O_RDWR);
+    noted = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(*noted), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return noted != MAP_FAILED;
 }
 
@@ -426,7 +427,10 @@ int main(int argc, char **argv)
         in += position[w];
     }
     printf("%llu events, %llu in at least\n", (unsigned long long)events, (unsigned long long)in);
-    if (!failures && noted->writers)
+    if (!failures && noted->writers) {
         save(base, found);
+        for (uint32_t w = 0; w <= noted->writers; w++)
+            noted->history[w].count = 0;
+    }
     return failures ? 1 : 0;
 }
