@@ -27,10 +27,12 @@
 
 /* --- one request ------------------------------------------------------------------ */
 
-/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead). */
+/* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead). One that is
+ * stuck, with its queue full, must not stop those who look for another one. */
 static int connect_to(const char *path, struct ucred *peer)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };
+    struct timeval patience = { .tv_sec = PING_MS / 1000 };
     socklen_t len = sizeof *peer;
 
     if (strlen(path) >= sizeof to.sun_path)
@@ -39,9 +41,10 @@ static int connect_to(const char *path, struct ucred *peer)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len)) {
-        int rc = -errno;
+        int rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
         close(fd);
         return rc;
     }
