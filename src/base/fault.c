@@ -16,6 +16,9 @@
  * io_replace_file passes its point before the write, the fsync, the rename
  * (keyring_rename for the keyring) and the fsync of the directory.
  *
+ * With ECLUSE_FAULT_GATE, the name of a file, passages count only while it is
+ * there: a test opens the gate when it has come as far as it wants.
+ *
  * ECLUSE_FAULT_LOG names a file to which each point is appended, one line,
  * when this process passes it for the first time: so a test sees which points
  * a scenario reaches.  A fault that cannot be read ends the process, lest a
@@ -57,6 +60,7 @@ static const char *const point_names[FAULT_COUNT] = { FAULT_TABLE(X) };
 static struct fault faults[FAULTS_MAX];
 static size_t fault_count;
 static atomic_ulong passages[FAULT_COUNT];
+static const char *gate;
 static int log_fd = -1;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -144,6 +148,7 @@ static void read_environment(void)
             abort();
         }
     free(copy);
+    gate = getenv("ECLUSE_FAULT_GATE");
     if (log)
         log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 }
@@ -176,6 +181,8 @@ static void wait_milliseconds(long ms)
 static const struct fault *pass(enum fault_point point)
 {
     pthread_once(&once, read_environment);
+    if (gate && access(gate, F_OK))
+        return NULL;
     unsigned long n = atomic_fetch_add(&passages[point], 1) + 1;
 
     if (n == 1)

@@ -130,26 +130,16 @@ static void set_fetching(struct committer *c, bool fetching)
  * which must not wait for the commit that waits for them. */
 static void fetch_hazards(struct fs *fs)
 {
-    uint64_t ino = 0;
+    uint64_t ino;
 
     set_fetching(&fs->commit, true);
-    for (;;) {
+    do {
         pthread_mutex_lock(&fs->meta);
-        bool any = fs->hazard_count > 0;
-        if (any) {
-            struct inode *i;
-            ino = fs->hazards[fs->hazard_count - 1];
-            i = cache_inode(&fs->cache, ino);
-            if (i)
-                hazard_remove(fs, i);
-            else
-                fs->hazard_count--;
-        }
+        ino = hazard_next(fs);
         pthread_mutex_unlock(&fs->meta);
-        if (!any)
-            break;
-        fs->opt.fetch(fs->opt.ctx, ino);
-    }
+        if (ino)
+            fs->opt.fetch(fs->opt.ctx, ino);
+    } while (ino);
     set_fetching(&fs->commit, false);
 }
 
@@ -160,9 +150,11 @@ static int take(struct fs *fs, struct snapshot *s, enum commit_kind kind)
             pthread_rwlock_wrlock(&fs->gate);
         pthread_mutex_lock(&fs->meta);
         limbo_expire(fs, fs->commit.stop);
-        if (kind == COMMIT_CUT && !fs->hazard_count)
+        if (kind == COMMIT_CUT && list_empty(&fs->hazards))
             segments_close_open(fs, true);
         int rc = snapshot_take(fs, s, kind != COMMIT_ANY || fs->commit.must_apply);
+        if (rc != -EAGAIN)
+            hazards_covered(fs);
         pthread_mutex_unlock(&fs->meta);
         if (kind == COMMIT_CUT)
             pthread_rwlock_unlock(&fs->gate);

@@ -29,6 +29,7 @@ static struct inode *inode_alloc(uint64_t ino)
     i->cut = (struct cutoff){ NEVER, NEVER, NEVER };
     list_init(&i->chunks);
     list_init(&i->pending);
+    list_init(&i->hazard);
     return i;
 }
 
@@ -220,7 +221,7 @@ int inode_reap(struct fs *fs, struct inode *i)
             return rc;
         map_forget(fs, i);
     }
-    hazard_remove(fs, i);
+    hazard_remove(i);
     if (!(i->e.state & ENTRY_STORED)) {
         entry_discard(fs, &i->e);
         return 0;
@@ -228,38 +229,6 @@ int inode_reap(struct fs *fs, struct inode *i)
     i->e.state |= ENTRY_GONE;
     entry_dirty(fs, &i->e);
     return 0;
-}
-
-/*
- * A hazard is a file whose new data may still be in the kernel while a rename
- * over its old contents, or their truncation, is about to be committed.
- */
-void hazard_add(struct fs *fs, struct inode *i)
-{
-    if (!fs->opt.fetch || fs->opt.strict || i->hazard || !i->writers)
-        return;
-    if (fs->hazard_count == fs->hazard_cap) {
-        size_t cap = fs->hazard_cap ? 2 * fs->hazard_cap : 16;
-        uint64_t *v = realloc(fs->hazards, cap * sizeof *v);
-        if (!v)
-            return;  /* as without the fetch: ext4's own guarantee */
-        fs->hazards = v;
-        fs->hazard_cap = cap;
-    }
-    fs->hazards[fs->hazard_count++] = i->ino;
-    i->hazard = true;
-}
-
-void hazard_remove(struct fs *fs, struct inode *i)
-{
-    if (!i->hazard)
-        return;
-    i->hazard = false;
-    for (size_t k = 0; k < fs->hazard_count; k++)
-        if (fs->hazards[k] == i->ino) {
-            fs->hazards[k] = fs->hazards[--fs->hazard_count];
-            return;
-        }
 }
 
 /*

@@ -105,12 +105,13 @@ struct inode {
     struct buf xattrs;         /* list; valid when xattrs_loaded */
     bool xattrs_loaded;
     bool xattrs_unapplied, xattrs_unlogged, xattrs_committing;
-    bool hazard;               /* in fs->hazards */
     uint32_t opens, writers;   /* open handles; those that may write */
     struct cutoff cut;
     struct list chunks;        /* cached chunks of this file */
     struct list pending;       /* directory: dirents that are not CLEAN */
     uint32_t pending_count;
+    struct list hazard;        /* in fs->hazards or fs->fetched; see hazard.c */
+    time_t cut_at;             /* when it last became shorter; CLOCK_MONOTONIC_COARSE */
 };
 
 struct fs_dirent {
@@ -244,8 +245,7 @@ struct fs {
     uint64_t *actors, *firsts;             /* constant once loaded; see actors.c */
     size_t actor_count;
     uint64_t unseen;                       /* constant once mounted; see unseen.c */
-    uint64_t *hazards;                     /* meta: inode numbers */
-    size_t hazard_count, hazard_cap;
+    struct list hazards, fetched;          /* meta: see hazard.c */
     struct list limbo;                     /* meta: oldest first; see inode.c */
     atomic_uint limbo_count;
     struct segments segments;
@@ -315,12 +315,19 @@ int xattrs_put(struct fs *fs, struct inode *i, const char *name, const void *val
 /* Deletes the inode when it has neither a name nor an open handle. */
 int inode_reap(struct fs *fs, struct inode *i);
 void now(struct timespec *ts);
-void hazard_add(struct fs *fs, struct inode *i);
-void hazard_remove(struct fs *fs, struct inode *i);
 /* The file was renamed over: it stays for LIMBO_SECONDS. */
 void limbo_add(struct fs *fs, struct inode *i);
 /* Lets go of the files whose time is over, or of all. */
 void limbo_expire(struct fs *fs, bool all);
+
+/* --- hazard.c: with meta held ------------------------------------------------- */
+void hazard_add(struct fs *fs, struct inode *i);       /* renamed or linked */
+void hazard_add_cut(struct fs *fs, struct inode *i);   /* made shorter */
+void hazard_remove(struct inode *i);
+/* One that is to be fetched for the next snapshot, or 0. */
+uint64_t hazard_next(struct fs *fs);
+/* The snapshot was taken: what was fetched for it is done, or due again for the next. */
+void hazards_covered(struct fs *fs);
 
 /* --- acl.c: with meta held, attributes loaded -------------------------------- */
 #define ACL_ACCESS "system.posix_acl_access"

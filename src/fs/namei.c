@@ -212,6 +212,7 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t parent, const char *name, stru
         rc = dirent_put(fs, dir, NULL, name, i);
     if (!rc) {
         i->nlink++;
+        hazard_add(fs, i);
         inode_touch(i, false);
         entry_dirty(fs, &i->e);
         inode_touch(dir, true);
@@ -389,8 +390,8 @@ static int replace(struct fs *fs, struct move *m, const char *new_name)
         return rc;
     dirent_gone(fs, m->old_dir, m->d);
     move_links(m->i, m->old_dir, m->new_dir);
+    hazard_add(fs, m->i);
     if (m->new_i) {
-        hazard_add(fs, m->i);
         limbo_add(fs, m->new_i);
         rc = lose_link(fs, m->new_dir, m->new_i);
     }
@@ -480,7 +481,7 @@ int fs_release(struct fs *fs, uint64_t ino, int flags)
         i->opens--;
         i->writers -= (flags & O_ACCMODE) != O_RDONLY;
         if (!i->writers)
-            hazard_remove(fs, i);
+            hazard_remove(i);
         rc = inode_reap(fs, i);
     }
     pthread_mutex_unlock(&fs->meta);

@@ -205,6 +205,8 @@ int fs_open(struct fs **out, struct state *state, struct store *store, const str
         return -ENOMEM;
     fs->opt = *o;
     list_init(&fs->limbo);
+    list_init(&fs->hazards);
+    list_init(&fs->fetched);
     defaults(&fs->opt);
     fs->state = state;
     fs->store = store;
@@ -248,7 +250,6 @@ int fs_close(struct fs *fs)
     }
     segments_free(fs);
     cache_free(fs);
-    free(fs->hazards);
     free(fs->actors);
     free(fs->firsts);
     free(fs);

@@ -30,7 +30,7 @@ int inode_resize(struct fs *fs, struct inode *i, uint64_t size)
             rc = map_trim(fs, i, size / BLOCK_SIZE, (uint32_t)(size % BLOCK_SIZE));
         if (rc)
             return rc;
-        hazard_add(fs, i);
+        hazard_add_cut(fs, i);
     }
     if (size != i->size)
         i->version++;

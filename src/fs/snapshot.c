@@ -221,7 +221,7 @@ int snapshot_take(struct fs *fs, struct snapshot *s, bool apply)
     uint64_t unsynced;
 
     *s = (struct snapshot){ .apply = apply };
-    if (fs->hazard_count)
+    if (!list_empty(&fs->hazards))
         return -EAGAIN;
     bool changed = segments_changed(fs, apply, &unsynced);
     /* Bytes that no row refers to need no commit. */
