@@ -18,9 +18,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#define CONNECT_SECONDS 5
 #define PING_MS 3000
 #define STATUS_MS 60000
 #define NO_LIMIT (-1)
@@ -30,6 +32,7 @@
 /* A connected descriptor, or -errno (-ECONNREFUSED: its daemon is dead). */
 static int connect_to(const char *path, struct ucred *peer)
 {
+    static const struct timeval patience = { .tv_sec = CONNECT_SECONDS };
     struct sockaddr_un to = { .sun_family = AF_UNIX };
     socklen_t len = sizeof *peer;
 
@@ -39,6 +42,8 @@ static int connect_to(const char *path, struct ucred *peer)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    /* Those who wait fill the queue of one that was stopped: no connection then. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len)) {
         int rc = -errno;
