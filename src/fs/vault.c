@@ -6,7 +6,8 @@
  * failing part of the keys (Argon2id) is done in memory; only then is the disk
  * touched, in this order:
  *
- *   1. <base>/.<id>.new/    lock, keyring, staging/, index.db, ballast, each synced
+ *   1. <base>/.<id>.new/    lock, keyring, staging/, index.db and its log, journal,
+ *                           ballast, each synced
  *   2. <base>/<id>/         by one rename, then <base> is synced
  *   3. the recovery key     to whoever is to keep it
  *   4. the store            store_create, its header last
@@ -19,6 +20,7 @@
  * Not promised: that a kill between 2 and 4 leaves nothing.  It leaves a state
  * for a vault that does not exist, under a random name that nothing refers to.
  */
+#include "layout.h"
 #include <dirent.h>
 #include <ecluse/error.h>
 #include <ecluse/index.h>
@@ -151,12 +153,6 @@ static int check_store(struct making *m)
     return rc == -EROFS ? E_STORE_READ_ONLY : rc;
 }
 
-/* On a small disk there is no ballast: it would be most of it. */
-static bool wants_ballast(const struct statvfs *v)
-{
-    return (uint64_t)v->f_blocks * v->f_frsize > 16 * BALLAST_SIZE;
-}
-
 static int check_space(const struct place *p)
 {
     char existing[PATH_MAX];
@@ -167,7 +163,7 @@ static int check_space(const struct place *p)
     if (statvfs(existing, &v))
         return -errno;
     bool enough = (uint64_t)v.f_bavail * v.f_frsize >= BALLAST_SIZE + WORK_ROOM;
-    return wants_ballast(&v) && !enough ? -ENOSPC : 0;
+    return layout_wants_ballast(&v) && !enough ? -ENOSPC : 0;
 }
 
 static int check_state(struct making *m)
@@ -226,56 +222,6 @@ static int make_keys(struct making *m, const uint8_t recovery[KEY_SIZE])
 
 /* --- the state -------------------------------------------------------------------------- */
 
-/* The umask may take nothing away: what is ours must stay usable to us. */
-static int make_directory(int at, const char *name, int *out)
-{
-    int rc = fault_hit(FAULT_init);
-    if (rc)
-        return rc;
-    if (mkdirat(at, name, 0700))
-        return -errno;
-    *out = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*out >= 0)
-        return fchmod(*out, 0700) ? -errno : 0;
-    rc = -errno;
-    unlinkat(at, name, AT_REMOVEDIR);
-    return rc;
-}
-
-static int make_file(int at, const char *name, int *out)
-{
-    int rc = fault_hit(FAULT_init);
-    if (rc)
-        return rc;
-    *out = openat(at, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    return *out < 0 || fchmod(*out, 0600) ? -errno : 0;
-}
-
-/* 64 MiB that deletions may use when the disk is full. */
-static int make_ballast(int dir)
-{
-    struct statvfs v;
-    int fd = -1;
-
-    if (fstatvfs(dir, &v))
-        return -errno;
-    if (!wants_ballast(&v))
-        return 0;
-    int rc = make_file(dir, "ballast", &fd);
-    if (!rc)
-        rc = fault_hit(FAULT_ballast);
-    if (!rc && fallocate(fd, 0, 0, (off_t)BALLAST_SIZE)) {
-        rc = errno == EOPNOTSUPP || errno == ENOSYS ? 0 : -errno;
-        if (!rc)
-            log_debug("ECL-0331 the filesystem of the state cannot preallocate: no ballast");
-    }
-    if (!rc)
-        rc = io_sync(fd, FAULT_init);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 /* All of it in the temporary directory, durable when this returns. */
 static int fill_state(struct making *m)
 {
@@ -286,11 +232,11 @@ static int fill_state(struct making *m)
     to_parent(base);
     if (snprintf(s->path, sizeof s->path, "%s/%s", base, m->temporary) >= (int)sizeof s->path)
         return -ENAMETOOLONG;
-    int rc = make_directory(s->dir, "staging", &s->staging);
+    int rc = layout_directory(s->dir, "staging", &s->staging, FAULT_init);
     if (!rc)
         rc = io_sync_dir(s->staging, FAULT_init);
     if (!rc)
-        rc = make_file(s->dir, "lock", &s->lock);
+        rc = layout_file(s->dir, "lock", &s->lock, FAULT_init);
     if (!rc)
         rc = state_adopt(s);
     if (!rc)
@@ -298,7 +244,9 @@ static int fill_state(struct making *m)
     if (!rc)
         rc = index_create(s->path, keyring_local_key(m->keys), m->o->uid, m->o->gid);
     if (!rc)
-        rc = make_ballast(s->dir);
+        rc = layout_journal(s->dir, keyring_local_key(m->keys));
+    if (!rc)
+        rc = layout_ballast(s->dir, FAULT_init);
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
 }
 
@@ -318,7 +266,7 @@ static int make_state(struct making *m)
         return -errno;
     id_format(&m->vault, m->name);
     snprintf(m->temporary, sizeof m->temporary, ".%s.new", m->name);
-    rc = make_directory(m->base, m->temporary, &m->files.dir);
+    rc = layout_directory(m->base, m->temporary, &m->files.dir, FAULT_init);
     m->made = m->files.dir >= 0;
     if (!rc)
         rc = fill_state(m);
@@ -330,29 +278,12 @@ static int make_state(struct making *m)
 
 /* --- undoing ------------------------------------------------------------------------------ */
 
-/* The directory is ours and new, so whatever is in it is so too. */
-static void empty_directory(int dirfd)
-{
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    for (struct dirent *d; (d = readdir(dir));)
-        if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") && unlinkat(dirfd, d->d_name, 0))
-            unlinkat(dirfd, d->d_name, AT_REMOVEDIR);
-    closedir(dir);
-}
-
 static void undo(struct making *m)
 {
     char path[PATH_MAX];
 
     if (m->made) {
-        empty_directory(m->files.dir);
+        layout_empty(m->files.dir);
         unlinkat(m->base, m->renamed ? m->name : m->temporary, AT_REMOVEDIR);
     }
     memcpy(path, m->state.path, sizeof path);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * The pieces of a state directory, as init and a rebuild make them.
+ */
+#ifndef ECLUSE_FS_LAYOUT_H
+#define ECLUSE_FS_LAYOUT_H
+
+#include <ecluse/io.h>
+#include <ecluse/state.h>
+
+struct statvfs;
+
+/* A directory or an empty file that must not be there yet, ours alone. */
+int layout_directory(int at, const char *name, int *out, enum fault_point point);
+int layout_file(int at, const char *name, int *out, enum fault_point point);
+/* On a small disk there is no ballast: it would be most of it. */
+bool layout_wants_ballast(const struct statvfs *v);
+int layout_ballast(int dir, enum fault_point point);
+/* An empty journal: from now on its absence is damage. */
+int layout_journal(int dir, const uint8_t local_key[KEY_SIZE]);
+/* Removes all that is in a directory of ours, which may hold directories. */
+void layout_empty(int dirfd);
+
+#endif
