@@ -22,7 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CONNECT_SECONDS 5
+#define CONNECT_SECONDS 3
 #define PING_MS 3000
 #define STATUS_MS 60000
 #define NO_LIMIT (-1)
@@ -46,7 +46,7 @@ static int connect_to(const char *path, struct ucred *peer)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len)) {
-        int rc = -errno;
+        int rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
         close(fd);
         return rc;
     }

@@ -64,7 +64,7 @@ fresh() {
     rm -rf "$STORE"
     cp -a "$TMP/store.$1" "$STORE"
     dir=$STATE/$(ls "$TMP/state.$1")
-    mkdir -p -m 700 "$STATE" "$dir"
+    (umask 077 && mkdir -p "$dir")
     find "$dir" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
     (cd "$TMP/state.$1"/* && find . -mindepth 1 -maxdepth 1 ! -name lock -exec cp -a --sparse=always {} "$dir/" \;)
     [ -e "$dir/lock" ] || cp -a "$TMP/state.$1"/*/lock "$dir/"
@@ -155,7 +155,6 @@ part_files() {
 # Half of an index that a kill left in its log: what the log has is whole all the same.
 # Without staged bytes, or without the journal, some of what was not published is gone.
 published_is_there() {
-    local line path
     (cd "$MNT" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$TMP/now.sums"
     # Nothing but contents that a file once had; a file has its old or its new one.
     sed 's/  .*//' "$TMP/now.sums" | sort -u >"$TMP/now.hashes"
@@ -228,7 +227,7 @@ try_flip() { # try_flip KIND OFFSET REBUILD? ; counts
     works_on
 }
 part_flips() {
-    local kind=clean size at n=0 at_mount=0 at_use=0 unused=0
+    local size at n=0 at_mount=0 at_use=0 unused=0
     size=$(stat -c %s "$TMP/state.clean"/*/index.db)
     if [ -n "${ALL:-}" ]; then
         for ((at = 0; at < size; at += ${STEP:-1})); do try_flip clean $at false; done
@@ -346,6 +345,21 @@ part_store() {
     unchanged "a wrong recovery key"
 }
 
+# --- a device that knows nothing of the vault ----------------------------------------------------------
+
+part_recover() {
+    recover() { "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$STATE" "$STORE"; }
+    fresh clean
+    rm -rf "$STATE" && mkdir "$STATE"
+    expect_exit 0 recover
+    listing "$STATE" "$STORE" >"$TMP/before"
+    expect_exit 11 recover
+    unchanged "a state that is there"
+    open_vault
+    census "$MNT" | cmp -s - "$TMP/published" || fail "not the published tree"
+    works_on
+}
+
 # --- kills and failures on the way ------------------------------------------------------------------
 
 part_kills() {
@@ -385,7 +399,7 @@ part_kills() {
     done
 }
 
-for part in ${PARTS:-files partly flips staged series store kills}; do
+for part in ${PARTS:-files partly flips staged series store recover kills}; do
     begin=$SECONDS
     part_$part
     echo "$part: $((SECONDS - begin)) s"
