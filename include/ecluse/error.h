@@ -46,6 +46,9 @@ enum exit_code {
     X(E_OLDER_STATE, -5005, EIO, EXIT_OLDER, \
       "the store is older than what this device has already seen", \
       "le dépôt est plus ancien que ce que cet appareil a déjà vu") \
+    X(E_FORKED, -5006, EIO, EXIT_INTEGRITY, \
+      "two different publications have one number: a forgery, or a machine that was turned back", \
+      "deux publications différentes portent le même numéro : une falsification, ou un poste ramené en arrière") \
     X(E_NOT_VAULT, -5010, EINVAL, EXIT_STORE, \
       "this directory is not an Écluse store", \
       "ce répertoire n’est pas un dépôt Écluse") \

@@ -30,8 +30,13 @@ int index_open(struct index **out, const char *dir, const uint8_t local_key[KEY_
 /* False when index_open lacked the space to begin the log anew: then a torn
  * transaction may yet come back, and what only it names must stay. */
 bool index_settled(const struct index *ix);
+/* Calls `damaged` when a page turns out not to open, or not to be what SQLite
+ * expects: from the thread that met it, which may hold locks of the caller's. */
+void index_on_damage(struct index *ix, void (*damaged)(void *ctx), void *ctx);
 /* Checkpoints the WAL, syncs, closes. The connection is gone whatever is returned. */
 int index_close(struct index *ix);
+/* The same without writing anything: for an index on which nothing was done. */
+void index_discard(struct index *ix);
 
 /* --- rows: pointers inside the results point into `hold`, which the caller
  * zero-initialises and frees with row_hold_free; it may be reused. --- */
@@ -71,6 +76,15 @@ int index_segment(struct index *ix, uint32_t number, struct segment_row *out);
 struct index_totals { uint64_t inodes, objects, object_bytes, unpublished; };
 int index_totals(struct index *ix, struct index_totals *out);
 
+/* Rows that do not fit together, after a part of some was saved. Reads everything. */
+enum index_flaw {
+    FLAW_ENTRY,     /* a, b: directory and cookie of an entry that must go */
+    FLAW_COUNTS,    /* a: inode; b: the links that it has; c: its entries, or its size */
+    FLAW_NAMELESS,  /* a: inode without any entry; b: mode >> 12 */
+};
+int index_scan_flaws(struct index *ix,
+                     int (*visit)(void *ctx, enum index_flaw flaw, uint64_t a, uint64_t b, uint64_t c), void *ctx);
+
 /* --- commit --- */
 int index_counter(struct index *ix, enum counter id, uint64_t *value);
 /* The journal generation that the last commit made obsolete everything below. */
@@ -97,6 +111,16 @@ int index_sync(struct index *ix);
  * Order: inodes, dirents, xattrs, chunks gone, chunks, each by key.
  */
 int index_collect(struct index *ix, uint64_t cut, size_t limit, struct buf *out);
+/* What a note is about: an inode and what hangs on it, or an entry of a directory. */
+struct unpublished_key { bool of_inode; uint64_t ino; /* the entry's directory */ };
+/*
+ * The same for an index that is damaged: visits each note that can be read, in
+ * the same order, with its row as a batch of at most one record, or with NULL
+ * when the row cannot be read. A non-zero visit ends it and is returned. 1
+ * when there are notes that could not be read either, else 0.
+ */
+int index_salvage(struct index *ix,
+                  int (*visit)(void *ctx, const struct unpublished_key *key, const struct buf *row), void *ctx);
 /* Any note at all? 1, 0, or an error. */
 int index_unpublished(struct index *ix);
 

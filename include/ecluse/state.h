@@ -5,6 +5,7 @@
  *   <state>/lock      flock; machine id, inode and birth time of the file itself
  *   <state>/keyring   <state>/index.db[-wal]   <state>/journal   <state>/staging/
  *   <state>/ballast   up to 64 MiB that deletions may use on a full disk
+ *   <state>/damaged   only when damage was found while mounted: what
  *
  * Mode 0700.  state_open takes the lock for the life of the object.
  */
@@ -50,15 +51,22 @@ struct state {
     int staging;           /* descriptor of staging/ */
     int lock;              /* held */
     bool cloned;           /* copied, restored or moved since it was last used */
+    char damaged[64];      /* what E_STATE_DAMAGED or E_KEYRING is about: "journal", "staging/<id>"… */
     struct keyring *keys;  /* loaded, locked */
 };
 /* Opens and locks. E_STATE_MISSING, E_STATE_IN_USE, E_STATE_FOREIGN (keyring of
- * another vault), E_KEYRING, -EACCES. Changes nothing on disk. */
+ * another vault), E_KEYRING, E_STATE_DAMAGED, -EACCES; with the last but one two
+ * `damaged` names the file. Changes nothing on disk. */
 int state_open(struct state *s, const char *path, const struct id128 *vault);
 /* Writes this machine's identity into the lock file (clears `cloned`). */
 int state_adopt(struct state *s);
 /* Makes the lock file say, durably, that this is a copy (sets `cloned`). */
 int state_disown(struct state *s);
 void state_close(struct state *s);
+/* Notes and logs that `what` (a file of the state) is damaged, for this process
+ * in `damaged`, for the next mounts in the file of that name, which makes them
+ * refuse. E_STATE_DAMAGED. */
+int state_damaged(struct state *s, const char *what);
+void state_mark_damaged(const struct state *s, const char *what);
 
 #endif

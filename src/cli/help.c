@@ -20,7 +20,8 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --state DIR       keeps the local state below DIR\n") },
     { "mount", N_(
       "ecluse mount [--passfile F | --extpass COMMAND | --keyfile F] [--state DIR]\n"
-      "             [--foreground] [--verbose] [-o OPTIONS] STORE MOUNTPOINT\n"
+      "             [--rebuild[=partial] [--recovery-file F]] [--foreground] [--verbose]\n"
+      "             [-o OPTIONS] STORE MOUNTPOINT\n"
       "ecluse STORE MOUNTPOINT [-o OPTIONS]\n"
       "\n"
       "Returns when the folder is ready. OPTIONS, with commas between:\n"
@@ -36,6 +37,12 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  foreground        stays in the foreground\n"
       "  notify=PROGRAM    runs it when something happens (absolute path), or none\n"
       "  nofail            a missing store is not an error\n"
+      "  rebuild, rebuild=partial   as --rebuild\n"
+      "\n"
+      "--rebuild makes a damaged local state anew from the store, keeps what can be read\n"
+      "of what was not published, and keeps the old files. It does nothing to a state\n"
+      "that is whole. “partial” accepts that publications are missing. --recovery-file F\n"
+      "takes the recovery key from F, for a keyring that is damaged or missing.\n"
       "\n"
       "Words for mount(8) and systemd (auto, _netdev, user, x-…) are accepted. A\n"
       "comma in a value is written “\\,”.\n") },
@@ -63,6 +70,16 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --recovery-file F takes it from the recovery sheet F\n"
       "  --new-passfile F  takes the new passphrase from the file F\n"
       "  --add-keyfile F   lets the content of F open the vault too\n") },
+    { "recover", N_(
+      "ecluse recover [--recovery-file F] [--passfile F | --extpass COMMAND | --keyfile F]\n"
+      "               [--partial] [--state DIR] STORE\n"
+      "\n"
+      "Makes this device's state of a vault from the store and the recovery key. A state\n"
+      "that is there is not touched.\n"
+      "\n"
+      "  --recovery-file F takes the recovery key from the sheet F; else it is asked for\n"
+      "  --passfile F …    the passphrase or key of this device, as for init\n"
+      "  --partial         accepts that publications are missing\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -79,6 +96,7 @@ static void overview(void)
         "  ecluse status [MOUNTPOINT]        what is mounted, unpublished, wrong\n"
         "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
         "  ecluse passwd STORE               changes the passphrase\n"
+        "  ecluse recover STORE              opens a vault on a device that does not know it\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

@@ -55,12 +55,18 @@ void event_text(enum fs_event event, int error, const char *mountpoint, char *su
 /* Where a secret comes from. At most one of the first three. */
 struct sources { char *passfile, *extpass, *keyfile; };
 
+/* Whether a damaged state is rebuilt, and from a store that is not complete. */
+enum rebuild_wish { REBUILD_NEVER, REBUILD_WHOLE, REBUILD_PARTIAL };
+
 struct mount_options {
     struct mount_config config;  /* what options decide of it */
     struct sources sources;
-    char *state, *fsname, *notify;
+    char *state, *fsname, *notify, *recovery_file;
+    enum rebuild_wish rebuild;
     bool nofail;
 };
+/* "partial" or NULL; false when it is anything else. */
+bool rebuild_wish_parse(const char *value, enum rebuild_wish *out);
 /* Parses "a,b=c" as mount(8) writes it; `\,` is a comma inside a value. Unknown words
  * are forgiven when `sloppy`. EXIT_DONE, or EXIT_USAGE after saying why. */
 int mount_options_parse(struct mount_options *o, const char *text, bool sloppy);
@@ -71,7 +77,8 @@ int option_set(char **where, const char *value);
 /* Options that commands share, for getopt_long. */
 enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
-    OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON,
+    OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
+    OPTION_PARTIAL,
 };
 /* What getopt found wrong ('?' or ':'). */
 int option_error(int argc, char **argv, int found);
@@ -97,6 +104,7 @@ int secret_get(const struct sources *s, const struct id128 *vault, const char *p
 int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
+int secret_copy(const struct secret *from, struct secret *to);
 /* EXIT_USAGE, after saying so, when more than one source is given. */
 int sources_check(const struct sources *s, const char *command);
 
@@ -120,6 +128,28 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
 int vault_unlock(struct vault_ref *v, const struct secret *s);
 void vault_close(struct vault_ref *v);
 
+/* --- rebuild.c: a local state made anew from the store -------------------------------------------------- */
+
+struct rebuild_request {
+    const char *store, *state_dir;   /* absolute; state_dir may be NULL */
+    const char *shown;               /* the store as the user typed it, for prompts */
+    const struct sources *sources;
+    const char *recovery_file;       /* NULL: the keyring's secret, or typed in */
+    bool partial;
+    bool only_new;                   /* a state that is there is not touched: E_STATE_EXISTS */
+    struct secret *kept;             /* the secret that opened the keyring, once known; then that
+                                      * which opens the new state's */
+    char *blamed;                    /* PATH_MAX bytes */
+};
+/* Can a rebuild mend what a mount complained of? */
+bool rebuild_can_mend(int error);
+/* Rebuilds, says how it went, and returns an exit code. */
+int rebuild_run(const struct rebuild_request *r);
+/* Asks on the terminal; false without one. */
+bool rebuild_agreed(void);
+/* Says that nothing was changed and which command goes on: the one that was given, with `option`. */
+void rebuild_explain(int argc, char **argv, bool helper, int error);
+
 /* --- commands ------------------------------------------------------------------------------------------ */
 
 int command_init(int argc, char **argv);
@@ -129,6 +159,7 @@ int command_umount(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
 int command_passwd(int argc, char **argv);
+int command_recover(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

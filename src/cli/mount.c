@@ -25,7 +25,11 @@
 struct mounting {
     struct mount_options options;
     const char *spec, *place;            /* as the user typed them */
-    char store[PATH_MAX], mountpoint[PATH_MAX], state[PATH_MAX], blamed[PATH_MAX];
+    char store[PATH_MAX], mountpoint[PATH_MAX], state[PATH_MAX], recovery[PATH_MAX], blamed[PATH_MAX];
+    struct secret kept;                  /* until the mount is ready: a rebuild needs it again */
+    int argc;                            /* as given, to say how to go on */
+    char **argv;
+    bool helper;
     int ready;                           /* the pipe; -1 once used */
     bool inherited[INHERITED_MAX];       /* descriptors that the caller left open */
 };
@@ -55,7 +59,10 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
     char prompt[PATH_MAX + 64];
 
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), m->spec);
-    int rc = secret_get(&m->options.sources, vault, prompt, false, &s, m->blamed);
+    int rc = m->kept.bytes ? secret_copy(&m->kept, &s)
+                           : secret_get(&m->options.sources, vault, prompt, false, &s, m->blamed);
+    if (!rc && !m->kept.bytes)
+        rc = secret_copy(&s, &m->kept);
     if (rc)
         return rc;
     *kind = s.kind;
@@ -81,6 +88,7 @@ static void tell_ready(void *ctx)
 {
     struct mounting *m = ctx;
 
+    secret_drop(&m->kept);
     if (m->ready < 0)
         return;
     prctl(PR_SET_PDEATHSIG, 0);
@@ -93,12 +101,42 @@ static void tell_ready(void *ctx)
 
 /* --- parent and child ---------------------------------------------------------------------- */
 
+static int rebuild(struct mounting *m)
+{
+    const struct mount_options *o = &m->options;
+    struct rebuild_request r = {
+        .store = m->store, .state_dir = o->config.state_dir, .shown = m->spec, .sources = &o->sources,
+        .recovery_file = o->recovery_file ? m->recovery : NULL, .partial = o->rebuild == REBUILD_PARTIAL,
+        .kept = &m->kept, .blamed = m->blamed,
+    };
+    return rebuild_run(&r);
+}
+
+/* A damaged state: nothing is done about it that was not asked for. */
+static int run_damaged(struct mounting *m, int error)
+{
+    int rc = EXIT_DONE;
+
+    if (m->options.rebuild == REBUILD_NEVER) {
+        rc = complain(error, m->blamed);
+        if (error == E_STATE_MISSING)
+            return rc;
+        rebuild_explain(m->argc, m->argv, m->helper, error);
+        if (!rebuild_agreed())
+            return rc;
+    }
+    rc = rebuild(m);
+    return rc ? rc : complain(daemon_run(&m->options.config), m->blamed);
+}
+
 static int run_daemon(struct mounting *m)
 {
     int rc = daemon_run(&m->options.config);
     if (rc == E_STORE_MISSING && m->options.nofail)
         return EXIT_DONE;
-    return complain(rc, m->blamed);
+    rc = rebuild_can_mend(rc) ? run_damaged(m, rc) : complain(rc, m->blamed);
+    secret_drop(&m->kept);
+    return rc;
 }
 
 static int wait_for_child(pid_t child, int pipe_end)
@@ -170,7 +208,11 @@ static int resolve(struct mounting *m)
             return complain(rc == -ENOENT || rc == -ENOTDIR ? E_STATE_MISSING : rc, o->state);
         o->config.state_dir = m->state;
     }
-    return EXIT_DONE;
+    /* By then the working directory may be another one. */
+    rc = !o->recovery_file ? 0 : path_real(o->recovery_file, m->recovery);
+    if (o->recovery_file && strcmp(o->recovery_file, "-") == 0)
+        snprintf(m->recovery, sizeof m->recovery, "-");
+    return complain(rc, o->recovery_file);
 }
 
 /* Better now than when there is something to tell. */
@@ -219,6 +261,8 @@ static int parse_mount(struct mounting *m, int argc, char **argv)
         { "extpass", required_argument, NULL, OPTION_EXTPASS },
         { "keyfile", required_argument, NULL, OPTION_KEYFILE },
         { "state", required_argument, NULL, OPTION_STATE },
+        { "rebuild", optional_argument, NULL, OPTION_REBUILD },
+        { "recovery-file", required_argument, NULL, OPTION_RECOVERY_FILE },
         { "options", required_argument, NULL, 'o' },
         { "foreground", no_argument, NULL, 'f' },
         { "verbose", no_argument, NULL, 'v' },
@@ -233,12 +277,19 @@ static int parse_mount(struct mounting *m, int argc, char **argv)
         case OPTION_EXTPASS: rc = option_set(&o->sources.extpass, optarg); break;
         case OPTION_KEYFILE: rc = option_set(&o->sources.keyfile, optarg); break;
         case OPTION_STATE: rc = option_set(&o->state, optarg); break;
+        case OPTION_REBUILD:
+            if (!rebuild_wish_parse(optarg, &o->rebuild))
+                rc = usage_error(argv[0], _("“rebuild” takes no other value than “partial”"));
+            break;
+        case OPTION_RECOVERY_FILE: rc = option_set(&o->recovery_file, optarg); break;
         case 'o': rc = mount_options_parse(o, optarg, false); break;
         case 'f': o->config.foreground = true; break;
         case 'v': o->config.verbose = true; break;
         default: rc = option_error(argc, argv, found);
         }
     }
+    if (!rc && o->recovery_file && !o->rebuild)
+        rc = usage_error(argv[0], _("the option “%s” goes with “%s”"), "--recovery-file", "--rebuild");
     if (!rc && argc - optind != 2)
         rc = usage_error(argv[0], _("a store and a mountpoint are expected"));
     return rc;
@@ -246,7 +297,7 @@ static int parse_mount(struct mounting *m, int argc, char **argv)
 
 int command_mount(int argc, char **argv)
 {
-    struct mounting m = { 0 };
+    struct mounting m = { .argc = argc, .argv = argv };
 
     int rc = parse_mount(&m, argc, argv);
     if (!rc) {
@@ -290,7 +341,7 @@ static int parse_helper(struct mounting *m, int argc, char **argv, bool *fake)
 
 int command_mount_helper(int argc, char **argv)
 {
-    struct mounting m = { 0 };
+    struct mounting m = { .argc = argc, .argv = argv, .helper = true };
     bool fake = false;
 
     int rc = parse_helper(&m, argc, argv, &fake);

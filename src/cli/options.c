@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum treatment { IGNORED, ON, OFF, TEXT, DURATION };
+enum treatment { IGNORED, ON, OFF, TEXT, DURATION, REBUILD };
 
 static const struct word { const char *name; enum treatment treatment; size_t offset; } words[] = {
 #define AT(member) offsetof(struct mount_options, member)
@@ -23,7 +23,7 @@ static const struct word { const char *name; enum treatment treatment; size_t of
     { "passfile", TEXT, AT(sources.passfile) }, { "extpass", TEXT, AT(sources.extpass) },
     { "keyfile", TEXT, AT(sources.keyfile) }, { "state", TEXT, AT(state) }, { "fsname", TEXT, AT(fsname) },
     { "notify", TEXT, AT(notify) },
-    { "idle", DURATION, AT(config.idle_seconds) },
+    { "idle", DURATION, AT(config.idle_seconds) }, { "rebuild", REBUILD, AT(rebuild) },
     { "defaults", IGNORED, 0 }, { "auto", IGNORED, 0 }, { "noauto", IGNORED, 0 }, { "_netdev", IGNORED, 0 },
     { "user", IGNORED, 0 }, { "nouser", IGNORED, 0 }, { "users", IGNORED, 0 }, { "nousers", IGNORED, 0 },
     { "owner", IGNORED, 0 }, { "noowner", IGNORED, 0 }, { "group", IGNORED, 0 }, { "nogroup", IGNORED, 0 },
@@ -62,6 +62,12 @@ static bool parse_duration(const char *text, unsigned *out)
     return true;
 }
 
+bool rebuild_wish_parse(const char *value, enum rebuild_wish *out)
+{
+    *out = value ? REBUILD_PARTIAL : REBUILD_WHOLE;
+    return !value || strcmp(value, "partial") == 0;
+}
+
 static const struct word *find_word(const char *name)
 {
     for (size_t k = 0; k < ARRAY_SIZE(words); k++)
@@ -85,6 +91,10 @@ static int apply(struct mount_options *o, const struct word *w, const char *valu
         if (!value || !parse_duration(value, (unsigned *)(void *)member))
             return usage_error("mount", _("“%s” is not a duration for the mount option “%s” (for example 30m)"),
                                value ? value : "", w->name);
+        break;
+    case REBUILD:
+        if (!rebuild_wish_parse(value, (enum rebuild_wish *)(void *)member))
+            return usage_error("mount", _("“rebuild” takes no other value than “partial”"));
         break;
     case IGNORED: break;
     }
@@ -140,6 +150,7 @@ void mount_options_free(struct mount_options *o)
     free(o->state);
     free(o->fsname);
     free(o->notify);
+    free(o->recovery_file);
 }
 
 int option_error(int argc, char **argv, int found)

@@ -28,6 +28,15 @@ void secret_drop(struct secret *s)
     *s = (struct secret){ 0 };
 }
 
+int secret_copy(const struct secret *from, struct secret *to)
+{
+    *to = (struct secret){ .kind = from->kind, .bytes = secret_alloc(from->len), .len = from->len };
+    if (!to->bytes)
+        return -ENOMEM;
+    memcpy(to->bytes, from->bytes, from->len);
+    return 0;
+}
+
 static int blamed_path(char *blamed, const char *path, int error)
 {
     if (error)

@@ -36,6 +36,8 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
         return blamed_path(blamed, state_dir ? state_dir : "", rc);
     rc = state_open(&v->state, path, &v->vault);
     v->open = rc == 0;
+    if (rc && *v->state.damaged)
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", v->state.damaged);
     return blamed_path(blamed, path, rc);
 }
 

@@ -64,6 +64,8 @@ int preflight(const struct mount_config *c, struct vault_files *f);
 /* What can only be found wrong with it. */
 int preflight_unlock(const struct mount_config *c, struct vault_files *f);
 void preflight_close(struct vault_files *f);
+/* The same for the state: the file that is damaged, when that is known. */
+int blame_state(const struct mount_config *c, const struct state *s, const char *path, int error);
 /* Notes the path that an error is about; returns the error. */
 int blame(const struct mount_config *c, const char *path, int error);
 

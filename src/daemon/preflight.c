@@ -21,6 +21,16 @@ int blame(const struct mount_config *c, const char *path, int error)
     return error;
 }
 
+int blame_state(const struct mount_config *c, const struct state *s, const char *path, int error)
+{
+    char file[PATH_MAX];
+
+    if ((error != E_STATE_DAMAGED && error != E_KEYRING) || !*s->damaged)
+        return blame(c, path, error);
+    snprintf(file, sizeof file, "%.*s/%s", (int)(PATH_MAX - sizeof s->damaged - 2), path, s->damaged);
+    return blame(c, file, error);
+}
+
 static int open_store(const struct mount_config *c, struct vault_files *f)
 {
     int rc = store_open(&f->store, c->store_path, &f->header, &f->header_len);
@@ -80,7 +90,7 @@ static int open_state(const struct mount_config *c, struct vault_files *f)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
     rc = open_when_free(&f->state, path, &f->vault.vault);
     f->state_open = rc == 0;
-    return blame(c, rc == E_STATE_IN_USE ? c->store_path : path, rc);
+    return blame_state(c, &f->state, rc == E_STATE_IN_USE ? c->store_path : path, rc);
 }
 
 static int check_nesting(const struct mount_config *c, const struct vault_files *f)

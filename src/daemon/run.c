@@ -109,7 +109,7 @@ static int blame_open(const struct served *s, const struct vault_files *f, int e
     enum exit_code kind = error_exit(error);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
 
-    return blame(s->config, store ? s->config->store_path : f->state.path, error);
+    return blame_state(s->config, &f->state, store ? s->config->store_path : f->state.path, error);
 }
 
 static int run(struct served *s, struct vault_files *f)

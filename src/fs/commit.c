@@ -41,6 +41,26 @@ void fs_latch(struct fs *fs, int error, const char *where)
     fs_raise(fs, FS_EVENT_READ_ONLY, error);
 }
 
+void fs_index_damaged(void *ctx)
+{
+    struct fs *fs = ctx;
+
+    if (atomic_load(&fs->latched) == E_STATE_DAMAGED)
+        return;
+    atomic_store(&fs->unmarked, true);
+    fs_latch(fs, E_STATE_DAMAGED, "index.db");
+    pthread_mutex_lock(&fs->commit.lock);
+    fs->commit.asked = true;
+    pthread_cond_broadcast(&fs->commit.changed);
+    pthread_mutex_unlock(&fs->commit.lock);
+}
+
+void fs_mark_damage(struct fs *fs)
+{
+    if (atomic_exchange(&fs->unmarked, false))
+        state_mark_damaged(fs->state, "index.db");
+}
+
 int fs_may_write(struct fs *fs, bool frees)
 {
     if (fs->opt.read_only)
@@ -344,6 +364,7 @@ static void *thread(void *arg)
     while (wait_for_work(fs, &apply)) {
         take_turn_locked(c);
         pthread_mutex_unlock(&c->lock);
+        fs_mark_damage(fs);
         int rc = commit_in_turn(fs, apply ? COMMIT_INDEX : COMMIT_ANY);
         if (rc)
             log_warning("ECL-0305 commit: %s", error_name(rc));

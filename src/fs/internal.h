@@ -252,6 +252,7 @@ struct fs {
     struct committer commit;
     struct publisher publish;
     atomic_int latched;                    /* error that made the vault read-only */
+    atomic_bool unmarked;                  /* damage that the state does not say yet */
     atomic_bool no_space;                  /* a commit found the disk full */
     atomic_ullong activity;                /* counts mutations, for the publisher's quiet */
     atomic_ullong refused, missing, foreign;
@@ -374,6 +375,8 @@ int segment_ref(struct fs *fs, uint32_t number, struct segment **out);
 /* Logs and counts that a segment, or a block in it, was not what it must be. */
 void segment_refused(struct fs *fs, uint32_t number, int rc);
 void segment_unref(struct fs *fs, struct segment *s);
+/* Is the file of a staged segment there, as long as its row says? E_STATE_DAMAGED. */
+int segment_inspect(struct fs *fs, const struct segment_row *row);
 /* Registers a staged segment found in the index (closed). */
 int segment_adopt(struct fs *fs, const struct segment_row *row);
 /* Reserves room for up to `blocks` full blocks, the last of `last` bytes;
@@ -446,6 +449,10 @@ int commit_in_turn(struct fs *fs, enum commit_kind kind);
 /* Marks this thread as one that may ask the kernel for dirty pages. */
 void commit_may_fetch(void);
 void fs_latch(struct fs *fs, int error, const char *where);
+/* The index is damaged: read-only from now on; the commit thread marks the
+ * state, so that the next mount offers to rebuild it. Any lock may be held. */
+void fs_index_damaged(void *fs);
+void fs_mark_damage(struct fs *fs);
 int fs_may_write(struct fs *fs, bool frees);   /* EROFS, E_LATCHED, ENOSPC */
 
 /* --- space.c --------------------------------------------------------------------- */
@@ -494,6 +501,8 @@ void publish_poke(struct fs *fs);              /* rows were noted */
 void publish_stop(struct fs *fs);
 int publish_final(struct fs *fs);              /* at the end, without the threads */
 int publish_complete(struct fs *fs);           /* finishes an interrupted intent */
+/* Are the staged files of an intent what was recorded? E_STATE_DAMAGED. */
+int publish_verify(struct fs *fs, uint64_t seq);
 /* Every unpublished row, in slices of bounded size; by the owner of the turn, or
  * while nobody commits. Forgets the cut of an earlier index_collect. */
 int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows, size_t len), void *ctx);

@@ -2,13 +2,14 @@
 /*
  * The life of a mounted filesystem, from an unlocked state to a clean end.
  *
- * Opening repairs what a crash left, in this order: the journal is replayed,
+ * Opening repairs what a crash left, in this order: a rebuild comes to its end
+ * (renewal.c), the journal is replayed,
  * staged segments are found again and closed, leftovers in staging that
  * nothing refers to are removed, orphans are reaped, an interrupted
  * publication is completed.  A read-only mount does only what reading needs:
  * the local state is repaired all the same, the store is not written.
  */
-#include "internal.h"
+#include "rebuild.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -94,9 +95,32 @@ static int reap_orphans(struct fs *fs)
     return rc;
 }
 
+static int inspect_segment(void *ctx, const struct segment_row *row)
+{
+    return segment_inspect(ctx, row);
+}
+
+/* What can be found damaged is found before anything is written: the staged
+ * files that the index relies on, and those of an intent to the last byte. */
+static int inspect(struct fs *fs)
+{
+    struct publication_row last;
+
+    int rc = index_scan_segments(fs->index, SEGMENT_STAGED, inspect_segment, fs);
+    if (!rc)
+        rc = index_last_publication(fs->index, &last);
+    if (!rc && !last.done)
+        rc = publish_verify(fs, last.seq);
+    return rc == -ENOENT ? 0 : rc;
+}
+
 static int load(struct fs *fs)
 {
-    int rc = index_open(&fs->index, fs->state->path, keyring_local_key(fs->state->keys), false);
+    int rc = renewal_settle(fs->state);
+    if (!rc)
+        rc = index_open(&fs->index, fs->state->path, keyring_local_key(fs->state->keys), false);
+    if (!rc)
+        rc = inspect(fs);
     if (!rc)
         rc = journal_recover(fs);
     if (!rc)
@@ -187,6 +211,7 @@ static int start(struct fs *fs)
     int rc = commit_start(fs);
     if (rc)
         return rc;
+    index_on_damage(fs->index, fs_index_damaged, fs);
     /* What the original of a copied state may publish as well gets new ids. */
     if (fs->state->cloned && !fs->opt.read_only)
         rc = reseal_all(fs);
@@ -224,6 +249,9 @@ int fs_open(struct fs **out, struct state *state, struct store *store, const str
         rc = look_around(fs);
     if (!rc)
         rc = start(fs);
+    /* Unless it was said where it was found, what is damaged is the index. */
+    if (rc == E_STATE_DAMAGED && !*state->damaged)
+        state_damaged(state, "index.db");
     if (rc) {
         fs_close(fs);
         return rc;
@@ -242,9 +270,15 @@ int fs_close(struct fs *fs)
         rc = publish_final(fs);
     }
     limbo_expire(fs, true);   /* what the last commit did not end */
+    if (fs->index)
+        index_on_damage(fs->index, NULL, NULL);
+    fs_mark_damage(fs);
     if (fs->commit.journal)
         journal_close(fs->commit.journal);
-    if (fs->index) {
+    /* A state that was refused is left as it is. */
+    if (fs->index && !fs->threads)
+        index_discard(fs->index);
+    else if (fs->index) {
         int closed = index_close(fs->index);
         rc = rc ? rc : closed;
     }

@@ -26,6 +26,7 @@
  * 60 s, then 300 s; or for a volume that should not wait.
  */
 #include "internal.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -312,6 +313,33 @@ static int move_all(struct fs *fs, const struct move *m)
     if (!rc)
         drop_staged(fs, m);
     return rc;
+}
+
+/* An intent found at a mount: what has lain since must still be what was
+ * recorded, or damage would enter the store for ever, under a good hash. */
+static int verify_staged(void *ctx, const struct segment_row *row)
+{
+    struct fs *fs = ctx;
+    char place[sizeof "staging/" + ID_TEXT] = "staging/", *name = place + strlen(place);
+    uint8_t found[SHA256_SIZE];
+    struct stat st;
+
+    id_format(&row->id, name);
+    int fd = openat(fs->state->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int rc = fstat(fd, &st) ? -errno : (uint64_t)st.st_size != row->length ? -ENODATA : 0;
+    if (!rc)
+        rc = hash_file(fd, row->length, found);
+    close(fd);
+    if (!rc && memcmp(found, row->sha256, sizeof found))
+        rc = -ENODATA;
+    return rc == -ENODATA ? state_damaged(fs->state, place) : rc;
+}
+
+int publish_verify(struct fs *fs, uint64_t seq)
+{
+    return index_scan_publication(fs->index, seq, verify_staged, fs);
 }
 
 static int mark_done(struct fs *fs, uint64_t seq)

@@ -41,23 +41,34 @@ static int find_segment(const struct replay *r, uint32_t number, struct segment_
     return index_segment(r->fs->index, number, out);
 }
 
+/* What stands before a tail was synced, or was in an earlier one: a file that
+ * ends before it was cut. */
+static int write_into(int fd, uint64_t offset, const uint8_t *bytes, size_t len)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return -errno;
+    if ((uint64_t)st.st_size < offset)
+        return E_STATE_DAMAGED;
+    int rc = io_write_at(fd, bytes, len, offset, FAULT_segment_append);
+    return rc ? rc : io_sync(fd, FAULT_segment_sync);
+}
+
 static int write_tail(struct replay *r, uint32_t number, uint64_t offset, const uint8_t *bytes, size_t len)
 {
     struct segment_row row;
-    char name[ID_TEXT];
+    char place[sizeof "staging/" + ID_TEXT] = "staging/", *name = place + strlen(place);
 
     int rc = find_segment(r, number, &row);
     if (rc)
         return rc == -ENOENT ? E_STATE_DAMAGED : rc;
     id_format(&row.id, name);
     int fd = openat(r->fs->state->staging, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return errno == ENOENT ? E_STATE_DAMAGED : -errno;
-    rc = io_write_at(fd, bytes, len, offset, FAULT_segment_append);
-    if (!rc)
-        rc = io_sync(fd, FAULT_segment_sync);
-    close(fd);
-    return rc;
+    rc = fd >= 0 ? write_into(fd, offset, bytes, len) : errno == ENOENT ? E_STATE_DAMAGED : -errno;
+    if (fd >= 0)
+        close(fd);
+    return rc == E_STATE_DAMAGED ? state_damaged(r->fs->state, place) : rc;
 }
 
 /* One record: its rows are kept, its tails written. The batch is walked twice

@@ -255,20 +255,40 @@ void segment_unref(struct fs *fs, struct segment *s)
     pthread_mutex_unlock(&fs->segments.lock);
 }
 
+/* Not in staging: then it was moved before a crash, and is in the store. Only a
+ * segment of an intent is ever moved. */
+static int moved_to_store(struct fs *fs, const struct segment_row *row)
+{
+    static const uint8_t none[sizeof row->sha256];
+    uint64_t size;
+
+    if (!memcmp(row->sha256, none, sizeof none))
+        return E_STATE_DAMAGED;
+    int rc = store_size(fs->store, &row->id, &size);
+    return rc == E_NOT_ARRIVED || (!rc && size != row->length) ? E_STATE_DAMAGED : rc;
+}
+
+int segment_inspect(struct fs *fs, const struct segment_row *row)
+{
+    char place[sizeof "staging/" + ID_TEXT] = "staging/", *name = place + strlen(place);
+    struct stat st;
+    int rc = 0;
+
+    id_format(&row->id, name);
+    if (fstatat(fs->state->staging, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = S_ISREG(st.st_mode) && (uint64_t)st.st_size >= row->length ? 0 : E_STATE_DAMAGED;
+    else
+        rc = errno == ENOENT ? moved_to_store(fs, row) : -errno;
+    return rc == E_STATE_DAMAGED ? state_damaged(fs->state, place) : rc;
+}
+
 int segment_adopt(struct fs *fs, const struct segment_row *row)
 {
     struct segments *t = &fs->segments;
-    char name[ID_TEXT];
-    struct stat st;
 
-    id_format(&row->id, name);
-    /* A crash between the move to the store and its record leaves it there. */
-    if (fstatat(fs->state->staging, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        if ((uint64_t)st.st_size < row->length)
-            return E_STATE_DAMAGED;
-    } else if (errno != ENOENT) {
-        return -errno;
-    }
+    int rc = segment_inspect(fs, row);
+    if (rc)
+        return rc;
     pthread_mutex_lock(&t->lock);
     struct segment *s = find(t, row->number);
     if (!s)

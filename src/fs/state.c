@@ -27,7 +27,9 @@
  */
 #include <ecluse/error.h>
 #include <ecluse/io.h>
+#include <ecluse/journal.h>
 #include <ecluse/log.h>
+#include <ecluse/rebuild.h>
 #include <ecluse/state.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +42,7 @@
 
 #define LOCK_FORMAT 1u
 #define PLACE_BYTES 20u
+#define LOG_LEAST 32             /* the header of the index's log */
 enum { AT_FORMAT = 8, AT_MACHINE = 16, AT_FILE = 48, AT_DIRECTORY = 68, AT_SUM = 88, LOCK_BYTES = 120 };
 _Static_assert(AT_FILE + PLACE_BYTES == AT_DIRECTORY && AT_DIRECTORY + PLACE_BYTES == AT_SUM &&
                AT_SUM + SHA256_SIZE == LOCK_BYTES, "as documented");
@@ -217,22 +220,34 @@ static int open_directory(struct state *s, const char *path)
     return errno == ENOTDIR || errno == ELOOP ? E_STATE_DAMAGED : -errno;
 }
 
+/* A rebuild may have put another directory in its place before we had the lock. */
+static int check_place(const struct state *s)
+{
+    struct stat here, there;
+
+    if (fstat(s->dir, &here) || lstat(s->path, &there))
+        return errno == ENOENT ? E_STATE_IN_USE : -errno;
+    return here.st_ino == there.st_ino && here.st_dev == there.st_dev ? 0 : E_STATE_IN_USE;
+}
+
 static int take_lock(struct state *s)
 {
     s->lock = openat(s->dir, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (s->lock < 0)
-        return errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO ? E_STATE_DAMAGED : -errno;
+        return errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO ? state_damaged(s, "lock") : -errno;
     int rc = check_private(s->lock, S_IFREG);
     if (!rc && flock(s->lock, LOCK_EX | LOCK_NB))
         rc = errno == EWOULDBLOCK ? E_STATE_IN_USE : -errno;
-    return rc;
+    return rc ? rc : check_place(s);
 }
 
 static int load_keyring(struct state *s, const struct id128 *vault)
 {
     int rc = keyring_load(&s->keys, s->dir, "keyring");
     if (rc == -ENOENT || rc == -ELOOP || rc == -EISDIR || rc == -EINVAL)
-        return E_KEYRING;   /* not there, or not a file */
+        rc = E_KEYRING;     /* not there, or not a file */
+    if (rc == E_KEYRING)
+        snprintf(s->damaged, sizeof s->damaged, "keyring");
     if (!rc && !id_equal(keyring_vault(s->keys), vault))
         rc = E_STATE_FOREIGN;
     return rc;
@@ -243,13 +258,74 @@ static int open_staging(struct state *s)
     s->staging = openat(s->dir, "staging", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->staging >= 0)
         return check_private(s->staging, S_IFDIR);
-    return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? E_STATE_DAMAGED : -errno;
+    return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? state_damaged(s, "staging") : -errno;
+}
+
+/* --- damage ------------------------------------------------------------------------- */
+
+#define MARK "damaged"
+
+int state_damaged(struct state *s, const char *what)
+{
+    snprintf(s->damaged, sizeof s->damaged, "%s", what);
+    log_error("ECL-0332 state: %s is missing or damaged", what);
+    return E_STATE_DAMAGED;
+}
+
+void state_mark_damaged(const struct state *s, const char *what)
+{
+    int rc = io_replace_file(s->dir, MARK, what, strlen(what), FAULT_other);
+    if (rc)
+        log_warning("ECL-0333 the damage could not be noted in the state: %s", error_name(rc));
+}
+
+/* What a mount before found, when it found damage. */
+static int check_mark(struct state *s)
+{
+    uint8_t *text = NULL;
+    size_t len = 0;
+    char what[sizeof s->damaged];
+
+    int rc = io_read_file(s->dir, MARK, sizeof what - 1, &text, &len);
+    if (rc == -ENOENT)
+        return 0;
+    snprintf(what, sizeof what, "%s", rc ? "" : (const char *)text);
+    free(text);
+    for (char *p = what; *p; p++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789./-", *p))
+            *p = '?';
+    return state_damaged(s, *what ? what : MARK);
+}
+
+/* Init makes all of them (layout.c), with at least that size. */
+static int check_files(struct state *s)
+{
+    static const struct { const char *name; off_t least; } files[] = {
+        { "index.db", 1 }, { "index.db-wal", LOG_LEAST }, { "journal", JOURNAL_SIZE },
+    };
+    struct stat st;
+
+    for (size_t k = 0; k < ARRAY_SIZE(files); k++) {
+        if (fstatat(s->dir, files[k].name, &st, AT_SYMLINK_NOFOLLOW)) {
+            if (errno != ENOENT)
+                return -errno;
+            return state_damaged(s, files[k].name);
+        }
+        if (!S_ISREG(st.st_mode) || st.st_size < files[k].least)
+            return state_damaged(s, files[k].name);
+    }
+    return check_mark(s);
+}
+
+static void closed(struct state *s)
+{
+    memset(s, 0, sizeof *s);
+    s->dir = s->staging = s->lock = -1;
 }
 
 int state_open(struct state *s, const char *path, const struct id128 *vault)
 {
-    memset(s, 0, sizeof *s);
-    s->dir = s->staging = s->lock = -1;
+    closed(s);
     int rc = open_directory(s, path);
     if (!rc)
         rc = take_lock(s);
@@ -258,7 +334,44 @@ int state_open(struct state *s, const char *path, const struct id128 *vault)
     if (!rc)
         rc = open_staging(s);
     if (!rc)
+        rc = check_files(s);
+    if (!rc)
         rc = compare_identity(s);
+    if (rc)
+        state_close(s);
+    return rc;
+}
+
+/* A rebuild that was killed between two renames left it aside (renewal.c). */
+static int open_put_aside(struct state *s, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char aside[PATH_MAX];
+
+    if (!slash || snprintf(aside, sizeof aside, "%.*s/.%s.old", (int)(slash - path), path, slash + 1) >=
+                      (int)sizeof aside)
+        return E_STATE_MISSING;
+    if (rename(aside, path))
+        return errno == ENOENT ? E_STATE_MISSING : -errno;
+    return open_directory(s, path);
+}
+
+int state_open_damaged(struct state *s, const char *path, const struct id128 *vault)
+{
+    closed(s);
+    int rc = open_directory(s, path);
+    if (rc == E_STATE_MISSING)
+        rc = open_put_aside(s, path);
+    if (!rc)
+        rc = take_lock(s);
+    if (rc == E_STATE_DAMAGED && s->dir >= 0)
+        rc = 0;
+    if (!rc && load_keyring(s, vault) == E_STATE_FOREIGN)
+        rc = E_STATE_FOREIGN;
+    if (!rc)
+        rc = open_staging(s);
+    if (rc == E_STATE_DAMAGED && s->dir >= 0)
+        rc = 0;
     if (rc)
         state_close(s);
     return rc;

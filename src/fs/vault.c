@@ -6,7 +6,8 @@
  * failing part of the keys (Argon2id) is done in memory; only then is the disk
  * touched, in this order:
  *
- *   1. <base>/.<id>.new/    lock, keyring, staging/, index.db, ballast, each synced
+ *   1. <base>/.<id>.new/    lock, keyring, staging/, index.db and its log, journal,
+ *                           ballast, each synced
  *   2. <base>/<id>/         by one rename, then <base> is synced
  *   3. the recovery key     to whoever is to keep it
  *   4. the store            store_create, its header last
@@ -20,6 +21,7 @@
  * for a vault that does not exist, under a random name that nothing refers to.
  */
 #include "internal.h"
+#include "layout.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -213,31 +215,6 @@ static int make_keys(struct making *m, const uint8_t recovery[KEY_SIZE])
 
 /* --- the state -------------------------------------------------------------------------- */
 
-/* The umask may take nothing away: what is ours must stay usable to us. */
-static int make_directory(int at, const char *name, int *out)
-{
-    int rc = fault_hit(FAULT_init);
-    if (rc)
-        return rc;
-    if (mkdirat(at, name, 0700))
-        return -errno;
-    *out = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*out >= 0)
-        return fchmod(*out, 0700) ? -errno : 0;
-    rc = -errno;
-    unlinkat(at, name, AT_REMOVEDIR);
-    return rc;
-}
-
-static int make_file(int at, const char *name, int *out)
-{
-    int rc = fault_hit(FAULT_init);
-    if (rc)
-        return rc;
-    *out = openat(at, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    return *out < 0 || fchmod(*out, 0600) ? -errno : 0;
-}
-
 /* All of it in the temporary directory, durable when this returns. */
 static int fill_state(struct making *m)
 {
@@ -248,17 +225,19 @@ static int fill_state(struct making *m)
     to_parent(base);
     if (snprintf(s->path, sizeof s->path, "%s/%s", base, m->temporary) >= (int)sizeof s->path)
         return -ENAMETOOLONG;
-    int rc = make_directory(s->dir, "staging", &s->staging);
+    int rc = layout_directory(s->dir, "staging", &s->staging, FAULT_init);
     if (!rc)
         rc = io_sync_dir(s->staging, FAULT_init);
     if (!rc)
-        rc = make_file(s->dir, "lock", &s->lock);
+        rc = layout_file(s->dir, "lock", &s->lock, FAULT_init);
     if (!rc)
         rc = state_adopt(s);
     if (!rc)
         rc = keyring_save(m->keys, s->dir, "keyring");
     if (!rc)
         rc = index_create(s->path, keyring_local_key(m->keys), m->o->uid, m->o->gid);
+    if (!rc)
+        rc = layout_journal(s->dir, keyring_local_key(m->keys));
     if (!rc)
         rc = ballast_make(s->dir);
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
@@ -280,7 +259,7 @@ static int make_state(struct making *m)
         return -errno;
     id_format(&m->vault, m->name);
     snprintf(m->temporary, sizeof m->temporary, ".%s.new", m->name);
-    rc = make_directory(m->base, m->temporary, &m->files.dir);
+    rc = layout_directory(m->base, m->temporary, &m->files.dir, FAULT_init);
     m->made = m->files.dir >= 0;
     if (!rc)
         rc = fill_state(m);
@@ -292,29 +271,12 @@ static int make_state(struct making *m)
 
 /* --- undoing ------------------------------------------------------------------------------ */
 
-/* The directory is ours and new, so whatever is in it is so too. */
-static void empty_directory(int dirfd)
-{
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    for (struct dirent *d; (d = readdir(dir));)
-        if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") && unlinkat(dirfd, d->d_name, 0))
-            unlinkat(dirfd, d->d_name, AT_REMOVEDIR);
-    closedir(dir);
-}
-
 static void undo(struct making *m)
 {
     char path[PATH_MAX];
 
     if (m->made) {
-        empty_directory(m->files.dir);
+        layout_empty(m->files.dir);
         unlinkat(m->base, m->renamed ? m->name : m->temporary, AT_REMOVEDIR);
     }
     memcpy(path, m->state.path, sizeof path);

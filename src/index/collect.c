@@ -214,3 +214,55 @@ int index_unpublished(struct index *ix)
     connection_unlock(ix);
     return any;
 }
+
+/* --- out of a damaged index ------------------------------------------------------------ */
+
+static int salvage_slice(struct index *ix, const struct note *notes, unsigned count, struct row_hold *hold,
+                         int (*visit)(void *ctx, const struct unpublished_key *key, const struct buf *row), void *ctx)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < count; i++) {
+        struct unpublished_key key = { notes[i].kind != NOTE_DIRENT, notes[i].a };
+        struct buf row = { 0 };
+        connection_lock(ix);
+        int found = emit(ix, &notes[i], hold, &row);
+        connection_unlock(ix);
+        if (found == -ENOMEM || row.failed)
+            rc = -ENOMEM;
+        else
+            rc = visit(ctx, &key, found ? NULL : &row);
+        buf_free(&row);
+    }
+    return rc;
+}
+
+/* A page of notes that cannot be read ends its kind: what is behind it cannot
+ * be reached by key. */
+int index_salvage(struct index *ix,
+                  int (*visit)(void *ctx, const struct unpublished_key *key, const struct buf *row), void *ctx)
+{
+    struct row_hold hold = { 0 };
+    struct note notes[SLICE], from = { 0 };
+    unsigned count = 1;
+    bool broken = false;
+    int rc = 0;
+
+    while (!rc && from.kind <= NOTE_CHUNK && count) {
+        connection_lock(ix);
+        int found = next_notes(ix, &from, SLICE, notes, &count);
+        connection_unlock(ix);
+        rc = salvage_slice(ix, notes, count, &hold, visit, ctx);
+        if (found == -ENOMEM)
+            rc = -ENOMEM;
+        if (count)
+            from = notes[count - 1];
+        if (found) {
+            broken = true;
+            from = (struct note){ from.kind + 1, 0, 0 };
+            count = 1;
+        }
+    }
+    row_hold_free(&hold);
+    return rc ? rc : broken;
+}

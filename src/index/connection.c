@@ -36,7 +36,22 @@ void connection_lock(struct index *ix)
     pthread_mutex_unlock(&ix->gate);
 }
 
-void connection_unlock(struct index *ix) { pthread_mutex_unlock(&ix->lock); }
+/* Damage is told without the lock. */
+void connection_unlock(struct index *ix)
+{
+    bool tell = ix->damage && ix->on_damage;
+
+    ix->damage = false;
+    pthread_mutex_unlock(&ix->lock);
+    if (tell)
+        ix->on_damage(ix->on_damage_ctx);
+}
+
+void index_on_damage(struct index *ix, void (*damaged)(void *ctx), void *ctx)
+{
+    ix->on_damage = damaged;
+    ix->on_damage_ctx = ctx;
+}
 
 /* --- errors -------------------------------------------------------------------- */
 
@@ -75,6 +90,7 @@ int connection_error(struct index *ix, int result)
     int rc = translate(ix, result);
     if (rc != -ENOENT)
         log_error("ECL-0603 index: SQLite result %d: %s", result, error_name(rc));
+    ix->damage |= rc == E_STATE_DAMAGED;
     if (ix->in_transaction && !ix->lost && sqlite3_get_autocommit(ix->db))
         ix->lost = rc;
     return rc;
@@ -336,6 +352,7 @@ static int sync_as_writer(struct index *ix, bool then_checkpoint)
 
 int index_sync(struct index *ix) { return sync_as_writer(ix, false); }
 int connection_settle(struct index *ix) { return sync_as_writer(ix, true); }
+void index_discard(struct index *ix) { connection_free(ix); }
 
 int index_close(struct index *ix)
 {

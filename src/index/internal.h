@@ -99,6 +99,9 @@ struct index {
     int lost;                          /* why SQLite rolled back by itself */
     bool read_only;
     int failed;                        /* writer: no further commit */
+    void (*on_damage)(void *ctx);      /* constant while threads run */
+    void *on_damage_ctx;
+    bool damage;                       /* lock: to be told */
     struct cut cut;
     struct record record;              /* writer: what apply decodes into */
 };

@@ -3,7 +3,7 @@
  * The tables, and how an index comes to be.
  *
  * A new index is built in a file beside, without a log, synced, and renamed:
- * index.db exists whole or not at all.
+ * index.db exists whole or not at all.  An empty log is there before it.
  *
  * Rows are kept small, since a commit writes them again: zero and NULL take no
  * bytes, times equal to ctime are NULL, what is usually absent (target, norm,
@@ -92,6 +92,24 @@ static int build(const char *path, const uint8_t local_key[KEY_SIZE], uint32_t u
     return rc;
 }
 
+/* A log that says that it is empty: from now on its absence is damage. One that
+ * is there would be replayed into a database that it does not belong to. */
+static int make_log(int dirfd)
+{
+    static const uint8_t blank[WAL_HEADER];
+
+    int fd = openat(dirfd, "index.db-wal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int rc = io_write_at(fd, blank, sizeof blank, 0, FAULT_init);
+    if (!rc)
+        rc = io_sync(fd, FAULT_init);
+    close(fd);
+    if (rc)
+        unlinkat(dirfd, "index.db-wal", 0);
+    return rc;
+}
+
 /* The log that journal_mode=WAL may have begun is empty. */
 static void remove_fresh(int dirfd)
 {
@@ -114,7 +132,12 @@ int index_create(const char *dir, const uint8_t local_key[KEY_SIZE], uint32_t ui
     remove_fresh(dirfd);
     rc = build(path, local_key, uid, gid);
     if (!rc)
+        rc = make_log(dirfd);
+    if (!rc) {
         rc = io_rename_new(dirfd, "index.db.new", dirfd, "index.db", FAULT_init);
+        if (rc)
+            unlinkat(dirfd, "index.db-wal", 0);
+    }
     if (!rc)
         rc = io_sync_dir(dirfd, FAULT_init);
     remove_fresh(dirfd);

@@ -5,6 +5,8 @@
  */
 #include <check.h>
 #include <ecluse/error.h>
+#include <ecluse/journal.h>
+#include <ecluse/rebuild.h>
 #include <ecluse/state.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +34,16 @@ static void make_file(int dir, const char *name)
     close(fd);
 }
 
-/* A state as vault_create leaves it, without index. */
+/* As long as it has to be, and without meaning. */
+static void make_long(int dir, const char *name, off_t size)
+{
+    make_file(dir, name);
+    int fd = openat(dir, name, O_RDWR);
+    ck_assert_int_eq(ftruncate(fd, size), 0);
+    close(fd);
+}
+
+/* A state as vault_create leaves it, without content. */
 static void set_up(void)
 {
     struct keyring *k = NULL;
@@ -47,6 +58,9 @@ static void set_up(void)
     int dir = open(path, O_RDONLY | O_DIRECTORY);
     ck_assert_int_eq(mkdirat(dir, "staging", 0700), 0);
     make_file(dir, "lock");
+    make_long(dir, "index.db", 4096);
+    make_long(dir, "index.db-wal", 32);
+    make_long(dir, "journal", JOURNAL_SIZE);
     recovery_generate(recovery);
     ck_assert_int_eq(keyring_create(&k, &vault, SUITE_AES_256_GCM, recovery), 0);
     ck_assert_int_eq(keyring_set_slot(k, SLOT_RECOVERY, recovery, KEY_SIZE, KDF_FLOOR, false), 0);
@@ -351,6 +365,68 @@ START_TEST(links_and_fifos_inside_are_refused)
 }
 END_TEST
 
+static void expect_damage(int result, const char *what)
+{
+    struct state s;
+    ck_assert_int_eq(state_open(&s, path, &vault), result);
+    ck_assert_str_eq(s.damaged, what);
+    ck_assert_int_eq(state_open_damaged(&s, path, &vault), 0);
+    ck_assert_int_ge(s.dir, 0);
+    ck_assert_int_eq(s.keys == NULL, result == E_KEYRING);
+    ck_assert_int_eq(s.staging < 0, strcmp(what, "staging") == 0);
+    ck_assert_int_eq(s.lock < 0, strcmp(what, "lock") == 0);
+    state_close(&s);
+}
+
+START_TEST(what_is_missing_or_short_is_named_and_opens_as_damaged)
+{
+    static const char *const names[] = { "lock", "keyring", "staging", "index.db", "index.db-wal", "journal" };
+    static const struct { const char *name; off_t size; } cuts[] = {
+        { "index.db", 0 }, { "index.db-wal", 31 }, { "journal", JOURNAL_SIZE - 1 } };
+
+    for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+        run("cd '%s' && mv %s ../moved", path, names[k]);
+        expect_damage(strcmp(names[k], "keyring") ? E_STATE_DAMAGED : E_KEYRING, names[k]);
+        run("cd '%s' && mv ../moved %s", path, names[k]);
+        expect(path, 0, false);
+    }
+    for (size_t k = 0; k < ARRAY_SIZE(cuts); k++) {
+        char p[200];
+        struct stat st;
+        snprintf(p, sizeof p, "%s/%s", path, cuts[k].name);
+        ck_assert_int_eq(stat(p, &st), 0);
+        ck_assert_int_eq(truncate(p, cuts[k].size), 0);
+        expect_damage(E_STATE_DAMAGED, cuts[k].name);
+        ck_assert_int_eq(truncate(p, st.st_size), 0);
+        expect(path, 0, false);
+    }
+}
+END_TEST
+
+START_TEST(damage_that_was_found_while_mounted_is_remembered)
+{
+    struct state s;
+    ck_assert_int_eq(state_open(&s, path, &vault), 0);
+    state_mark_damaged(&s, "index.db");
+    state_close(&s);
+    expect_damage(E_STATE_DAMAGED, "index.db");
+    expect_damage(E_STATE_DAMAGED, "index.db");
+    remove_below("damaged");
+    expect(path, 0, false);
+}
+END_TEST
+
+START_TEST(a_state_that_was_put_aside_comes_back)
+{
+    struct state s;
+    run("mv '%s' '%s/.state.old'", path, top);
+    expect(path, E_STATE_MISSING, false);
+    ck_assert_int_eq(state_open_damaged(&s, path, &vault), 0);
+    state_close(&s);
+    expect(path, 0, false);
+}
+END_TEST
+
 START_TEST(paths_follow_the_environment)
 {
     char out[PATH_MAX], expected[PATH_MAX], id[ID_TEXT], *deep = malloc(2 * PATH_MAX);
@@ -413,6 +489,9 @@ int main(void)
     tcase_add_test(t, somebody_elses_state_is_refused);
     tcase_add_test(t, symbolic_links_are_not_followed);
     tcase_add_test(t, links_and_fifos_inside_are_refused);
+    tcase_add_test(t, what_is_missing_or_short_is_named_and_opens_as_damaged);
+    tcase_add_test(t, damage_that_was_found_while_mounted_is_remembered);
+    tcase_add_test(t, a_state_that_was_put_aside_comes_back);
     tcase_add_test(t, paths_follow_the_environment);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

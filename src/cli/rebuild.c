@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * A local state made anew from the store: the question, the keys, the report.
+ *
+ * The keyring of the old state is used when it opens; only with its local key
+ * can the old index be read.  Otherwise the recovery key makes a new one, which
+ * the vault header must confirm, and the passphrase that is given, or asked
+ * for twice, becomes the one of this device.
+ */
+#include "internal.h"
+#include <ecluse/rebuild.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define PROGRESS_MS 100
+
+/* All of one rebuild. */
+struct work {
+    const struct rebuild_request *r;
+    struct store *store;
+    uint8_t *header;
+    size_t header_len;
+    struct vault_header vault;
+    char path[PATH_MAX];
+    struct state old;
+    bool has_old;
+    struct keyring *fresh;           /* made with the recovery key */
+    struct timespec shown;           /* when progress was last shown */
+    int phase;
+};
+
+bool rebuild_can_mend(int error)
+{
+    return error == E_STATE_DAMAGED || error == E_KEYRING || error == E_STATE_MISSING;
+}
+
+/* --- the question -------------------------------------------------------------------- */
+
+static void print_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:@%+-";
+
+    if (*word && word[strspn(word, plain)] == '\0') {
+        fprintf(stderr, " %s", word);
+        return;
+    }
+    fputs(" '", stderr);
+    for (; *word; word++)
+        fprintf(stderr, *word == '\'' ? "'\\''" : "%c", *word);
+    fputc('\'', stderr);
+}
+
+void rebuild_explain(int argc, char **argv, bool helper, int error)
+{
+    fprintf(stderr, "%s", _("Nothing was changed. The state can be rebuilt from the store. What this device has not\n"
+                            "published is kept as far as it can be read, and the old files are kept too:\n"));
+    fprintf(stderr, helper ? "  %s" : "  ecluse mount --rebuild", argv[0]);
+    if (error == E_KEYRING && !helper)
+        fprintf(stderr, " --recovery-file %s", _("SHEET"));
+    for (int k = 1; k < argc; k++)
+        print_word(argv[k]);
+    fputs(helper ? " -o rebuild\n" : "\n", stderr);
+}
+
+bool rebuild_agreed(void)
+{
+    uint8_t answer[16] = "";
+
+    if (!isatty(STDIN_FILENO) || !terminal_here())
+        return false;
+    ssize_t len = terminal_ask(_("Rebuild it now? (yes/no) [no] "), true, answer, sizeof answer - 1);
+    answer[len > 0 ? len : 0] = '\0';
+    /* TRANSLATORS: the answer to “Rebuild it now?”; its first letter will do */
+    const char *yes = _("yes");
+    return len > 0 && (strcasecmp((char *)answer, yes) == 0 || strcasecmp((char *)answer, "yes") == 0 ||
+                       (len == 1 && (answer[0] | 0x20) == (uint8_t)*yes));
+}
+
+/* --- what there is -------------------------------------------------------------------- */
+
+static int blamed_path(const struct work *w, const char *path, int error)
+{
+    if (error)
+        snprintf(w->r->blamed, PATH_MAX, "%s", path);
+    return error;
+}
+
+static int open_store(struct work *w)
+{
+    int rc = store_open(&w->store, w->r->store, &w->header, &w->header_len);
+    if (rc == -ENOENT)
+        rc = E_STORE_MISSING;
+    if (!rc)
+        rc = vault_header_parse(w->header, w->header_len, &w->vault);
+    return blamed_path(w, w->r->store, rc);
+}
+
+/* A daemon whose lock file was taken away would not be noticed by its lock. */
+static int check_unused(const struct work *w)
+{
+    struct daemon_ref *all = NULL;
+    int rc = 0;
+
+    int count = daemon_list(&all);
+    for (int k = 0; k < count; k++)
+        if (strcmp(all[k].state, w->path) == 0)
+            rc = E_STATE_IN_USE;
+    free(all);
+    return rc;
+}
+
+static int open_old(struct work *w)
+{
+    int rc = state_path(w->path, w->r->state_dir, &w->vault.vault);
+    if (!rc)
+        rc = state_open_damaged(&w->old, w->path, &w->vault.vault);
+    w->has_old = !rc;
+    if (!rc && w->old.lock < 0)
+        rc = check_unused(w);
+    if (!rc && w->r->only_new)
+        rc = E_STATE_EXISTS;
+    return blamed_path(w, w->path, rc == E_STATE_MISSING ? 0 : rc);
+}
+
+/* --- keys -------------------------------------------------------------------------------- */
+
+static int check_header(struct work *w, const struct keyring *k)
+{
+    const uint8_t *epoch0 = keyring_epoch_key(k, 0);
+
+    if (!epoch0)
+        return E_KEYRING;
+    if (w->header_len != VAULT_HEADER_SIZE || keyring_suite(k) != w->vault.suite)
+        return E_STORE_HEADER;
+    return vault_header_check(w->header, epoch0);
+}
+
+/* The secret that a mount will need again, unless it is the recovery key. */
+static int given_secret(struct work *w, struct secret *s)
+{
+    const struct rebuild_request *r = w->r;
+    char prompt[PATH_MAX + 64];
+
+    if (r->recovery_file)
+        return secret_recovery(r->recovery_file, s, r->blamed);
+    if (r->kept->bytes)
+        return secret_copy(r->kept, s);
+    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), r->shown);
+    int rc = secret_get(r->sources, &w->vault.vault, prompt, false, s, r->blamed);
+    return rc ? rc : secret_copy(s, r->kept);
+}
+
+/* 0, or E_KEYRING when it is damaged behind its slots. */
+static int unlock_old(struct work *w)
+{
+    struct secret s = { 0 };
+
+    int rc = given_secret(w, &s);
+    if (rc)
+        return rc;
+    rc = keyring_unlock(w->old.keys, s.kind, s.bytes, s.len);
+    secret_drop(&s);
+    if (rc)
+        return blamed_path(w, rc == E_PASSPHRASE ? w->r->store : w->path, rc);
+    return blamed_path(w, w->r->store, check_header(w, w->old.keys));
+}
+
+/* The passphrase or key file of the new keyring, and of the mount that follows. */
+static int add_slot(struct work *w)
+{
+    secret_drop(w->r->kept);
+    int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
+    return rc ? rc : keyring_set_slot(w->fresh, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
+                                      kdf_calibrate(KDF_MILLISECONDS), false);
+}
+
+static int make_keys(struct work *w)
+{
+    struct secret s = { 0 };
+
+    int rc = secret_recovery(w->r->recovery_file, &s, w->r->blamed);
+    if (!rc)
+        rc = keyring_create(&w->fresh, &w->vault.vault, w->vault.suite, s.bytes);
+    if (!rc && check_header(w, w->fresh)) {
+        secret_drop(&s);
+        return blamed_path(w, w->r->recovery_file ? w->r->recovery_file : w->r->store, E_PASSPHRASE);
+    }
+    if (!rc)
+        rc = keyring_set_slot(w->fresh, SLOT_RECOVERY, s.bytes, s.len, (struct kdf_cost){ 0, 0 }, false);
+    secret_drop(&s);
+    return rc ? rc : add_slot(w);
+}
+
+static int get_keys(struct work *w)
+{
+    int rc = w->has_old && w->old.keys ? unlock_old(w) : E_KEYRING;
+    if (rc != E_KEYRING)
+        return rc;
+    if (w->has_old) {
+        keyring_free(w->old.keys);
+        w->old.keys = NULL;
+    }
+    return make_keys(w);
+}
+
+/* --- progress and report --------------------------------------------------------------------- */
+
+static bool too_soon(struct work *w)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t ms = (t.tv_sec - w->shown.tv_sec) * 1000 + (t.tv_nsec - w->shown.tv_nsec) / 1000000;
+    if (ms < PROGRESS_MS)
+        return true;
+    w->shown = t;
+    return false;
+}
+
+/* One line that is written over on a terminal, else one line for each phase. */
+static void show_progress(void *ctx, enum rebuild_phase phase, uint64_t done, uint64_t total)
+{
+    static const char *const names[] = {
+        [REBUILD_SURVEY] = N_("Reading the store"), [REBUILD_APPLY] = N_("Rebuilding the tree"),
+        [REBUILD_KEEP] = N_("Keeping what was not published"),
+    };
+    struct work *w = ctx;
+    bool terminal = isatty(STDERR_FILENO), new_phase = w->phase != (int)phase;
+
+    w->phase = (int)phase;
+    if (!terminal) {
+        if (new_phase)
+            fprintf(stderr, "%s\n", _(names[phase]));
+    } else if (new_phase || !too_soon(w)) {
+        if (total)
+            fprintf(stderr, "\r\033[K%s: %u %%", _(names[phase]), (unsigned)(done * 100 / total));
+        else
+            fprintf(stderr, "\r\033[K%s: %llu", _(names[phase]), (unsigned long long)done);
+    }
+}
+
+static void end_progress(const struct work *w)
+{
+    if (w->phase >= 0 && isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+static void say(const char *format, uint64_t count)
+{
+    if (count)
+        printf(format, (unsigned long long)count);
+}
+
+static void report_store(const struct rebuild_report *p)
+{
+    char date[WORDS_MAX];
+
+    printf(_("The local state has been rebuilt: %llu files and folders from %llu publications, the last of %s.\n"),
+           (unsigned long long)p->inodes, (unsigned long long)p->publications, words_for_time(p->time, date));
+    say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
+    say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);
+    say(_("  Publications left out because they were forged or forked: %llu.\n"), p->refused);
+    say(_("  Publications of other devices that are not part of this tree: %llu.\n"), p->branches);
+}
+
+static void report_device(const struct work *w, const struct rebuild_report *p)
+{
+    char size[WORDS_MAX];
+
+    say(_("  Unpublished changes kept: %llu.\n"), p->kept);
+    say(_("  Unpublished changes lost, for they or their contents cannot be read: %llu.\n"), p->lost);
+    if (w->has_old && !p->old_read)
+        printf("%s", _("  The old index cannot be read: changes that were only in it are lost.\n"));
+    if (p->old_stale)
+        printf("%s", _("  The old index is older than the store: its unpublished changes were left out.\n"));
+    say(_("  Files that lost their name, now “recovered-…” in the top folder: %llu.\n"), p->named);
+    if (p->left)
+        printf(_("  Staged segments that no file refers to, kept with the old files: %llu (%s).\n"),
+               (unsigned long long)p->left, words_for_size(p->left_bytes, size));
+    if (*p->damaged)
+        printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
+}
+
+/* The way on, where there is one. */
+static void explain_refusal(int error, const struct rebuild_report *p)
+{
+    if (error != E_NOT_ARRIVED && error != E_OLDER_STATE && error != E_FORKED && error != E_AUTH)
+        return;
+    fprintf(stderr, _("Nothing was changed. Readable: %llu publications; waiting for what is missing: %llu; refused: "
+                      "%llu.\nLet the store become complete and try again; or accept what is missing with "
+                      "“--rebuild=partial”.\n"),
+            (unsigned long long)p->publications, (unsigned long long)p->pending, (unsigned long long)p->refused);
+}
+
+static int rebuild_it(struct work *w)
+{
+    struct rebuild_report report;
+    struct rebuild_options o = {
+        .path = w->path, .old = w->has_old ? &w->old : NULL, .store = w->store,
+        .keys = w->fresh ? w->fresh : w->old.keys, .partial = w->r->partial, .uid = getuid(), .gid = getgid(),
+        .progress = show_progress, .ctx = w,
+    };
+
+    int rc = rebuild_state(&o, &report);
+    end_progress(w);
+    if (!rc) {
+        report_store(&report);
+        report_device(w, &report);
+        fflush(stdout);
+        return EXIT_DONE;
+    }
+    enum exit_code kind = error_exit(rc);
+    bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
+    int code = complain(rc, store ? w->r->store : w->path);
+    explain_refusal(rc, &report);
+    return code;
+}
+
+int rebuild_run(const struct rebuild_request *r)
+{
+    struct work w = { .r = r, .phase = -1 };
+
+    int rc = open_store(&w);
+    if (!rc)
+        rc = open_old(&w);
+    if (!rc)
+        rc = get_keys(&w);
+    int code = rc ? complain(rc, r->blamed) : rebuild_it(&w);
+    keyring_free(w.fresh);
+    if (w.has_old)
+        state_close(&w.old);
+    if (w.store)
+        store_close(w.store);
+    free(w.header);
+    return code;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse recover: this device's state of a vault, from the store and the
+ * recovery key alone.
+ *
+ * What a rebuild is for a damaged state (rebuild.c), for a device that has none:
+ * one that is there is never touched.
+ */
+#include "internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+struct recover {
+    struct sources sources;
+    char *recovery_file, *state;
+    bool partial;
+    char store[PATH_MAX], state_dir[PATH_MAX], blamed[PATH_MAX];
+};
+
+static int parse(struct recover *r, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "recovery-file", required_argument, NULL, OPTION_RECOVERY_FILE },
+        { "passfile", required_argument, NULL, OPTION_PASSFILE },
+        { "extpass", required_argument, NULL, OPTION_EXTPASS },
+        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
+        { "state", required_argument, NULL, OPTION_STATE },
+        { "partial", no_argument, NULL, OPTION_PARTIAL },
+        { NULL, 0, NULL, 0 },
+    };
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (found) {
+        case OPTION_RECOVERY_FILE: rc = option_set(&r->recovery_file, optarg); break;
+        case OPTION_PASSFILE: rc = option_set(&r->sources.passfile, optarg); break;
+        case OPTION_EXTPASS: rc = option_set(&r->sources.extpass, optarg); break;
+        case OPTION_KEYFILE: rc = option_set(&r->sources.keyfile, optarg); break;
+        case OPTION_STATE: rc = option_set(&r->state, optarg); break;
+        case OPTION_PARTIAL: r->partial = true; break;
+        default: rc = option_error(argc, argv, found);
+        }
+    }
+    if (!rc && argc - optind != 1)
+        rc = usage_error(argv[0], _("one store is expected"));
+    return rc ? rc : sources_check(&r->sources, argv[0]);
+}
+
+static int run(struct recover *r, int argc, char **argv)
+{
+    struct secret kept = { 0 };
+
+    int rc = parse(r, argc, argv);
+    if (rc)
+        return rc;
+    const char *store = argv[optind];
+    if (!realpath(store, r->store))
+        return complain(errno == ENOENT ? E_STORE_MISSING : -errno, store);
+    if (r->state) {
+        rc = path_real(r->state, r->state_dir);
+        if (rc)
+            return complain(rc, r->state);
+        if (path_within(r->state_dir, r->store))
+            return complain(E_NESTED, r->state);
+    }
+    struct rebuild_request request = {
+        .store = r->store, .state_dir = r->state ? r->state_dir : NULL, .shown = store, .sources = &r->sources,
+        .recovery_file = r->recovery_file, .partial = r->partial, .only_new = true, .kept = &kept,
+        .blamed = r->blamed,
+    };
+    rc = rebuild_run(&request);
+    secret_drop(&kept);
+    if (!rc)
+        printf(_("To work in it: ecluse mount %s FOLDER\n"), store);
+    return rc;
+}
+
+int command_recover(int argc, char **argv)
+{
+    struct recover r = { 0 };
+
+    int rc = run(&r, argc, argv);
+    free(r.sources.passfile);
+    free(r.sources.extpass);
+    free(r.sources.keyfile);
+    free(r.recovery_file);
+    free(r.state);
+    return rc;
+}

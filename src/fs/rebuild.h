@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What the files of a rebuild share (include/ecluse/rebuild.h says what it is).
+ *
+ *   survey.c      what lies in the store and in the old staging directory
+ *   chain.c       which publications are the history
+ *   translate.c   rows of others into this index's numbers
+ *   rebuild.c     the history into a new index
+ *   keep.c        over it, what was not published
+ *   renewal.c     the new directory, and the switch
+ */
+#ifndef ECLUSE_FS_REBUILD_H
+#define ECLUSE_FS_REBUILD_H
+
+#include "chain.h"
+#include "internal.h"
+#include <ecluse/rebuild.h>
+
+/* --- renewal.c ------------------------------------------------------------------ */
+
+struct renewal {
+    char base[PATH_MAX];       /* the directory that holds states */
+    char name[NAME_LIMIT + 1], temporary[NAME_LIMIT + 16];
+    int basefd;
+    struct state files;        /* the state being made */
+    bool made;
+};
+/* Makes <base>/.<name>.rebuild/ with lock, staging and a mark that it is not
+ * finished; removes one that was given up. E_STATE_IN_USE. */
+int renewal_begin(struct renewal *w, const char *path, bool has_old);
+/* Everything in it is durable: it takes the place of the old one. */
+int renewal_switch(struct renewal *w, bool has_old, char damaged[PATH_MAX]);
+/* Removes what was made, unless it took its place. */
+void renewal_end(struct renewal *w);
+/* A kill between the switch and its end: the old state is moved into the new. */
+int renewal_settle(const struct state *s);
+
+/* --- survey.c --------------------------------------------------------------------- */
+
+struct object {
+    struct id128 id;
+    uint64_t size;             /* of the file */
+    uint64_t valid;            /* staged: bytes that may be referred to */
+    uint32_t epoch;
+    uint32_t number;           /* in the new index; 0: none yet */
+    bool staged;               /* in the old staging directory, and not in the store */
+    bool headed;               /* its header is authentic, epoch is known */
+    bool linked;               /* staged: its file is in the new staging directory */
+    bool copied;               /* … and is a copy that may be written to */
+};
+
+struct survey {
+    struct object *objects;    /* by id; of one that is in both places, the one in the store */
+    size_t count, capacity;
+    struct link *links;
+    size_t link_count, link_capacity;
+};
+
+struct rebuild;
+int survey_take(struct rebuild *b);
+void survey_free(struct survey *s);
+struct object *survey_find(struct survey *s, const struct id128 *id);
+/* Opens the file of an object and derives its key; checks the header. */
+int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key **key);
+/* The publication that an object carries, and its hash; the view borrows from
+ * `footer`. -ENOENT when it carries none. */
+int object_publication(struct rebuild *b, struct object *o, struct buf *footer, struct publication_view *v,
+                       uint8_t hash[SHA256_SIZE]);
+
+/* --- translate.c ------------------------------------------------------------------- */
+
+/* What a number of somebody else's rows means here. */
+struct segment_meaning { uint32_t from; struct object *object; };
+
+struct meaning {
+    uint16_t *actors;          /* index there → index here */
+    size_t actor_count;
+    struct segment_meaning *segments; /* by `from` */
+    size_t segment_count;
+};
+
+/* The actors of the new index, and the greatest numbers that rows used. */
+struct numbers {
+    uint64_t *actors;
+    size_t actor_count, actor_capacity;
+    uint64_t ino, cookie;      /* counter part; cookie */
+    uint32_t segment;          /* the last one given out */
+};
+
+int meaning_actors(struct numbers *n, struct meaning *m, size_t count, uint64_t (*actor)(const void *ctx, size_t k),
+                   const void *ctx);
+void meaning_free(struct meaning *m);
+/* NULL when that number means nothing. */
+struct object *meaning_segment(const struct meaning *m, uint32_t number);
+/* The inode number here; 0 when it cannot be one. */
+uint64_t meaning_ino(const struct meaning *m, uint64_t ino);
+/* Inode numbers in place, the maxima in n; runs are left as they are. E_FORMAT. */
+int translate_inodes(const struct meaning *m, struct numbers *n, struct record *r);
+/* Segment numbers in place, once all objects have theirs. E_FORMAT. */
+int translate_runs(const struct meaning *m, struct record *r);
+/* The runs of a record; *count 0 when it has none. */
+struct run *record_runs(struct record *r, uint32_t *count);
+void record_encode(struct buf *out, const struct record *r);
+
+/* --- rebuild.c ------------------------------------------------------------------------ */
+
+struct rebuild {
+    const struct rebuild_options *o;
+    struct rebuild_report *report;
+    struct renewal renewal;
+    struct survey survey;
+    struct chain chain;
+    struct numbers numbers;
+    struct index *index;       /* the new one */
+    struct index *old;         /* read-only; NULL when it cannot be read */
+    struct publication_head seen;
+    uint64_t intent;           /* number of a publication that the old index fixed and did not end; 0: none */
+};
+/* Gives the object a number and adds its row to `rows`, if it has none yet. */
+int object_number(struct rebuild *b, struct object *o, struct buf *rows);
+/* The publication of a link, read again: as it was when the order was decided, or
+ * an error. */
+int publication_read(struct rebuild *b, const struct link *l, struct buf *footer, struct publication_view *v);
+/* The tables of a publication. */
+int publication_meaning(struct rebuild *b, struct publication_view *v, struct meaning *m);
+void rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+
+/* --- keep.c, kept_files.c, mend.c --------------------------------------------------------- */
+
+int keep_unpublished(struct rebuild *b);
+/* The staged file becomes one of the new staging directory, by a link. */
+int kept_link(struct rebuild *b, struct object *o);
+/* Writes into a copy of it. -ENOENT when there is no file. */
+int kept_write(struct rebuild *b, struct object *o, uint64_t offset, const void *bytes, size_t len);
+int kept_sync(struct rebuild *b);
+/* A copy of a file of the old state in a directory of the new one. */
+int kept_copy(int from, const char *name, int to);
+/* Do all blocks of the run open? Keeps the file open for the next call. */
+struct kept_reader { struct object *object; int fd; struct segment_key *key; };
+bool kept_opens(struct rebuild *b, struct kept_reader *r, struct object *o, const struct run *run);
+void kept_close(struct kept_reader *r);
+/* Lets the rows of the new index fit together again. */
+int mend_rows(struct rebuild *b);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * What there is to rebuild from: every object of the store and, of the old
+ * staging directory, every file that has a segment's name.
+ *
+ * All are listed first, then header, trailer and footer of each are read and
+ * opened; no blocks.  Memory grows with the number of objects and publications
+ * (some 50 and 200 bytes each), not with rows: payloads are read again when
+ * they are applied.
+ *
+ * An object that does not open is reported and left out of what can carry a
+ * publication; it still counts as present where a publication names it with its
+ * length, for its blocks may be whole, and each block is opened before it is
+ * served.  That an object is shorter than its name promises, or not there, is no
+ * alarm: it has not arrived.  Staged files seldom have a footer; that says nothing.
+ */
+#include "rebuild.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- listing -------------------------------------------------------------------------- */
+
+static int add_object(struct survey *s, const struct id128 *id, uint64_t size, bool staged)
+{
+    if (s->count == s->capacity) {
+        size_t room = s->capacity ? 2 * s->capacity : 1024;
+        struct object *v = realloc(s->objects, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        s->objects = v;
+        s->capacity = room;
+    }
+    s->objects[s->count++] = (struct object){ .id = *id, .size = size, .valid = size, .staged = staged };
+    return 0;
+}
+
+static int list_stored(void *ctx, const struct id128 *id, uint64_t size)
+{
+    struct rebuild *b = ctx;
+    b->report->objects++;
+    return add_object(&b->survey, id, size, false);
+}
+
+static int count_foreign(void *ctx, const char *path)
+{
+    (void)path;
+    ((struct rebuild *)ctx)->report->foreign++;
+    return 0;
+}
+
+static int list_staged(struct rebuild *b)
+{
+    int staging = b->o->old ? b->o->old->staging : -1, rc = 0;
+    int fd = staging < 0 ? -1 : openat(staging, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct id128 id;
+    struct stat st;
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    for (struct dirent *d; !rc && (d = readdir(dir));)
+        if (id_parse(d->d_name, &id) == 0 && fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            rc = add_object(&b->survey, &id, (uint64_t)st.st_size, true);
+    closedir(dir);
+    return rc;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct object *x = a, *y = b;
+    int order = memcmp(x->id.b, y->id.b, sizeof x->id.b);
+    return order ? order : (int)x->staged - (int)y->staged;
+}
+
+/* A crash between a move to the store and its end may leave both: one is enough. */
+static void sort_objects(struct survey *s)
+{
+    size_t kept = 0;
+
+    if (s->count)
+        qsort(s->objects, s->count, sizeof *s->objects, by_id);
+    for (size_t k = 0; k < s->count; k++)
+        if (!kept || !id_equal(&s->objects[kept - 1].id, &s->objects[k].id))
+            s->objects[kept++] = s->objects[k];
+    s->count = kept;
+}
+
+struct object *survey_find(struct survey *s, const struct id128 *id)
+{
+    struct object key = { .id = *id };
+    size_t low = 0, high = s->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = memcmp(s->objects[mid].id.b, key.id.b, sizeof key.id.b);
+        if (!order)
+            return &s->objects[mid];
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+/* --- one object ------------------------------------------------------------------------ */
+
+static int open_object_file(struct rebuild *b, const struct object *o)
+{
+    char name[ID_TEXT];
+
+    if (!o->staged)
+        return store_get(b->o->store, &o->id);
+    id_format(&o->id, name);
+    int fd = openat(o->linked ? b->renewal.files.staging : b->o->old->staging, name,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+static int check_front(struct rebuild *b, struct object *o, int fd, struct segment_key **key)
+{
+    uint8_t front[SEGMENT_DATA];
+    struct segment_header h;
+
+    int rc = io_read_at(fd, front, sizeof front, 0);
+    if (!rc)
+        rc = segment_header_parse(front, &h);
+    if (rc)
+        return rc == -ENODATA ? E_NOT_ARRIVED : rc;
+    const uint8_t *epoch_key = keyring_epoch_key(b->o->keys, h.epoch);
+    if (!epoch_key || h.suite != keyring_suite(b->o->keys) || !id_equal(&h.vault, keyring_vault(b->o->keys)) ||
+        !id_equal(&h.segment, &o->id))
+        return E_AUTH;
+    rc = segment_key_new(key, &h, epoch_key);
+    if (!rc)
+        rc = segment_header_check(front, *key);
+    o->headed = !rc;
+    o->epoch = h.epoch;
+    return rc;
+}
+
+int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key **key)
+{
+    *key = NULL;
+    *fd = open_object_file(b, o);
+    if (*fd < 0)
+        return *fd;
+    int rc = check_front(b, o, *fd, key);
+    if (rc) {
+        close(*fd);
+        segment_key_free(*key);
+        *key = NULL;
+        *fd = -1;
+    }
+    return rc;
+}
+
+/* The plaintext of the footer. */
+static int read_footer(struct object *o, int fd, struct segment_key *key, struct buf *footer)
+{
+    uint8_t trailer[SEGMENT_TRAILER];
+    uint64_t at, len;
+
+    if (o->size < SEGMENT_MIN)
+        return E_NOT_ARRIVED;
+    int rc = io_read_at(fd, trailer, sizeof trailer, o->size - SEGMENT_TRAILER);
+    if (!rc)
+        rc = segment_trailer_open(key, o->size, trailer, &at, &len);
+    if (rc)
+        return rc == -ENODATA ? E_NOT_ARRIVED : rc;
+    uint8_t *sealed = malloc((size_t)len), *plain = malloc((size_t)len);
+    rc = sealed && plain ? io_read_at(fd, sealed, (size_t)len, at) : -ENOMEM;
+    if (!rc)
+        rc = segment_open(key, at, SEAL_FOOTER, sealed, (size_t)len, plain);
+    if (!rc) {
+        buf_reset(footer);
+        buf_append(footer, plain, (size_t)len - SEAL_OVERHEAD);
+        rc = footer->failed ? -ENOMEM : 0;
+    }
+    free(sealed);
+    free(plain);
+    return rc == -ENODATA ? E_NOT_ARRIVED : rc;
+}
+
+int object_publication(struct rebuild *b, struct object *o, struct buf *footer, struct publication_view *v,
+                       uint8_t hash[SHA256_SIZE])
+{
+    struct segment_key *key;
+    struct footer_view parsed;
+    int fd;
+
+    int rc = object_open(b, o, &fd, &key);
+    if (rc)
+        return rc;
+    rc = read_footer(o, fd, key, footer);
+    if (!rc)
+        rc = footer_parse(footer->data, footer->len, &parsed);
+    if (!rc)
+        rc = parsed.kind == PAYLOAD_PUBLICATION ? publication_parse(parsed.payload, parsed.payload_len, v) : -ENOENT;
+    if (!rc)
+        crypto_sha256(parsed.payload, parsed.payload_len, hash);
+    segment_key_free(key);
+    close(fd);
+    return rc;
+}
+
+/* --- publications ----------------------------------------------------------------------- */
+
+/* Is everything there that the publication names? Its carrier is this object. */
+static bool is_complete(struct rebuild *b, const struct object *carrier, struct publication_view v)
+{
+    struct publication_segment s;
+
+    while (publication_next_segment(&v, &s)) {
+        const struct object *o = survey_find(&b->survey, &s.id);
+        if (s.carrier ? o != carrier : !o || (o->staged && !carrier->staged) || (s.fresh && o->size != s.length))
+            return false;
+    }
+    return true;
+}
+
+static int add_link(struct rebuild *b, struct object *carrier, const struct publication_view *v,
+                    const uint8_t hash[SHA256_SIZE])
+{
+    struct survey *s = &b->survey;
+
+    if (s->link_count == s->link_capacity) {
+        size_t room = s->link_capacity ? 2 * s->link_capacity : 256;
+        struct link *links = realloc(s->links, room * sizeof *links);
+        if (!links)
+            return -ENOMEM;
+        s->links = links;
+        s->link_capacity = room;
+    }
+    struct link *l = &s->links[s->link_count++];
+    *l = (struct link){ .self = { .actor = v->actor, .seq = v->seq }, .before = v->before, .more = v->more,
+                        .incomplete = !is_complete(b, carrier, *v), .staged = carrier->staged,
+                        .time = (int64_t)v->time, .object = (size_t)(carrier - s->objects) };
+    memcpy(l->self.hash, hash, SHA256_SIZE);
+    return 0;
+}
+
+static void report_unreadable(struct rebuild *b, const struct object *o, int rc)
+{
+    char id[ID_TEXT];
+
+    if (o->staged)
+        return;
+    b->report->unreadable++;
+    id_format(&o->id, id);
+    log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
+}
+
+static int judge_object(struct rebuild *b, struct object *o, struct buf *footer)
+{
+    struct publication_view v;
+    uint8_t hash[SHA256_SIZE];
+
+    int rc = object_publication(b, o, footer, &v, hash);
+    if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
+        return rc;
+    if (!rc)
+        return add_link(b, o, &v, hash);
+    if (rc != -ENOENT)           /* else: no publication in it */
+        report_unreadable(b, o, rc);
+    return 0;
+}
+
+int survey_take(struct rebuild *b)
+{
+    struct buf footer = { 0 };
+
+    int rc = store_list(b->o->store, list_stored, count_foreign, b);
+    if (!rc)
+        rc = list_staged(b);
+    if (rc)
+        return rc;
+    sort_objects(&b->survey);
+    for (size_t k = 0; !rc && k < b->survey.count; k++) {
+        if (k % 16 == 0)
+            rebuild_progress(b, REBUILD_SURVEY, k, b->survey.count);
+        rc = judge_object(b, &b->survey.objects[k], &footer);
+    }
+    buf_free(&footer);
+    return rc;
+}
+
+void survey_free(struct survey *s)
+{
+    free(s->objects);
+    free(s->links);
+    *s = (struct survey){ 0 };
+}
