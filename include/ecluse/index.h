@@ -27,8 +27,13 @@ struct index;
 int index_create(const char *dir, const uint8_t local_key[KEY_SIZE], uint32_t uid, uint32_t gid);
 /* Opens dir/index.db. E_STATE_MISSING, E_STATE_DAMAGED, E_NEWER_FORMAT. */
 int index_open(struct index **out, const char *dir, const uint8_t local_key[KEY_SIZE], bool read_only);
-/* False when index_open lacked the space to begin the log anew: then a torn
- * transaction may yet come back, and what only it names must stay. */
+/* What a crash left in the log goes to the database, and the log begins anew:
+ * before anything is applied after index_open.  Behind the end of the log may be
+ * the rest of a torn transaction: a new first frame that happened to equal the
+ * lost one would make it whole again, with rows whose segments are swept by then.
+ * Lack of space is no error, but then index_settled is false, and what only such
+ * a transaction names must stay. */
+int index_settle(struct index *ix);
 bool index_settled(const struct index *ix);
 /* Calls `damaged` when a page turns out not to open, or not to be what SQLite
  * expects: from the thread that met it, which may hold locks of the caller's. */

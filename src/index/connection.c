@@ -351,7 +351,8 @@ static int sync_as_writer(struct index *ix, bool then_checkpoint)
 }
 
 int index_sync(struct index *ix) { return sync_as_writer(ix, false); }
-int connection_settle(struct index *ix) { return sync_as_writer(ix, true); }
+int index_settle(struct index *ix) { return sync_as_writer(ix, true); }
+bool index_settled(const struct index *ix) { return ix->settled; }
 void index_discard(struct index *ix) { connection_free(ix); }
 
 int index_close(struct index *ix)
@@ -360,7 +361,7 @@ int index_close(struct index *ix)
 
     if (!ix)
         return 0;
-    rc = connection_settle(ix);
+    rc = index_settle(ix);
     connection_free(ix);
     return rc;
 }

@@ -113,8 +113,6 @@ int connection_error(struct index *ix, int sqlite_result);
 int connection_open(struct index **out, const char *path, const uint8_t local_key[KEY_SIZE],
                     bool read_only, bool create);
 /* Releases everything; checkpoints nothing. NULL is harmless. */
-/* Syncs the log and checkpoints it, if there is space to. */
-int connection_settle(struct index *ix);
 void connection_free(struct index *ix);
 int connection_exec(struct index *ix, const char *sql);
 int meta_load(struct index *ix);

@@ -173,20 +173,15 @@ static int load(struct index *ix)
     return rc ? rc : meta_load(ix);
 }
 
-/* What a killed process left in the log goes to the database, and the log begins
- * anew, before anything builds on it.  Behind its end there may be the rest of a
- * transaction that was torn: a new first frame that happened to equal the lost
- * one would make it whole again, with rows whose segments are swept by then. */
+/* What a killed process left in the log is durable before anything builds on it. */
 static int anchor(struct index *ix, const char *dir)
 {
-    int rc = connection_settle(ix);
+    int rc = sealed_vfs_sync_wal(ix->vfs);
 
     if (!rc && ix->vfs->wal_created)
         rc = io_sync_dir_path(dir, FAULT_other);
     return rc;
 }
-
-bool index_settled(const struct index *ix) { return ix->settled; }
 
 int index_open(struct index **out, const char *dir, const uint8_t local_key[KEY_SIZE], bool read_only)
 {
