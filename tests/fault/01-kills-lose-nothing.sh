@@ -19,6 +19,7 @@ echo "replay with: SEED=$seed KILLS=$kills LANES=$lanes $0"
 serves() { [ "$(stat -f -c %t "$MNT" 2>/dev/null)" = 65735546 ]; }
 
 start_daemon() { # start_daemon [FAULT] : until it serves, or is dead; $daemon, $dead
+    { echo "-- ${1:-no fault}" && cat "$lane/said"; } >>"$lane/daemons" 2>/dev/null || true
     : >"$lane/said"
     ECLUSE_FAULT=${1:-} ECLUSE_FAULT_LOG=$lane/passed \
         "$ECLUSE" mount --foreground --passfile "$PASS" --state "$STATE" "${options[@]}" "$STORE" "$MNT" \
@@ -100,11 +101,14 @@ fault_round() {
     end)
         start_load --ops $((20 + RANDOM % 60))
         end_load
-        "$ECLUSE" umount --state "$STATE" "$MNT" >/dev/null 2>&1 && all=--all
+        if "$ECLUSE" umount --state "$STATE" "$MNT" >"$lane/umount" 2>&1; then
+            # What was dead before may be unmounted too, and promises nothing.
+            if reap 0; then count "$point"; else all=--all; fi
+        fi
         ;;
     esac
-    if [ "$all" ]; then
-        if reap 0; then count "$point"; fi
+    if [ "$dead" ]; then
+        :
     elif [ -e "/proc/$daemon" ] && ! gone "$daemon"; then
         most[$point]=$((most[$point] / 2 + 1))
         kill_it
@@ -125,10 +129,14 @@ plain_round() {
 }
 
 prove() {
+    echo "$what" >>"$lane/rounds"
     what="$what; then"
     start_daemon
     "$TOOLS/prove" ${all:+"$all"} "$MNT" "$lane/log" >"$lane/proof" 2>&1 || {
-        cat "$lane/proof" >&2
+        cat "$lane/proof" "$lane/said" >&2
+        tail -n 20 "$lane/daemons" >&2
+        tail -n 6 "$lane/rounds" >&2
+        [ -z "${KEEP:-}" ] || { kill -9 "$daemon"; umount -l "$MNT"; cp -a "$lane" "$KEEP"; }
         fail "not what promise 3 allows, $what"
     }
     all=
