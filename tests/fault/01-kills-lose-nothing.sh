@@ -83,12 +83,13 @@ next_point() {
 fault_round() {
     local point nth action
     point=$(next_point)
-    most[$point]=${most[$point]:-12}
+    # From the first passages on to later ones, as long as they come within the bound.
+    most[$point]=${most[$point]:-3}
     nth=$((1 + RANDOM % most[$point] * (RANDOM % 100 + 1) / 100))
     action='kill'
     [ $((RANDOM % 2)) = 0 ] || action=torn
     case $((RANDOM % 8)) in 0) how=recovery ;; 1) how=end ;; *) how=load ;; esac
-    [ $how != recovery ] || nth=$((1 + nth % 4))
+    [ $how != recovery ] || nth=$((1 + (nth - 1) % 4))
     what="$point:$action:$nth ($how)"
     start_daemon "$point:$action:$nth"
     if [ -n "$dead" ]; then
@@ -114,7 +115,7 @@ fault_round() {
         kill_it
     else
         reap && count "$point"
-        most[$point]=$((most[$point] * 3 / 2 + 1))
+        most[$point]=$((most[$point] * 2))
     fi
     [ $how = end ] || end_load
 }
@@ -170,10 +171,15 @@ leave() {
 }
 
 new_vault() {
-    [ ! -d "$STORE" ] || { store_is_opaque && rm -rf "$STORE" "$STATE"; }
+    if [ -d "$STORE" ]; then
+        "$ECLUSE" umount --state "$STATE" "$MNT" >/dev/null 2>&1 || true    # the corpse, if there is one
+        store_is_opaque
+        rm -rf "$STORE" "$STATE"
+    fi
     rm -f "$SHEET" "$lane"/log*
     make_vault
     : >"$lane/objects"
+    "$TOOLS/load" "$lane/none" "$lane/log" 2>/dev/null || true    # an empty log
     options=() strict=()
     [ $((RANDOM % 4)) != 0 ] || options=(-o strict) strict=(--strict)
 }
@@ -189,7 +195,10 @@ run_lane() { # run_lane NUMBER KILLS
     cp "$TMP/common" "$lane/passed"
     : >"$lane/kills"
     while [ $done_here -lt "$2" ]; do
-        [ $done_here -lt $next ] || { new_vault && next=$((done_here + vault_life)) round=0; }
+        if [ $done_here -ge $next ]; then
+            new_vault
+            next=$((done_here + vault_life))
+        fi
         round=$((round + 1))
         if [ $((round % 6)) = 1 ]; then plain_round; else fault_round; fi
         prove
