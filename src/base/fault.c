@@ -5,7 +5,7 @@
  *   ECLUSE_FAULT      point:action[:when][,…]
  *   point             a name of FAULT_TABLE, or * for all of them
  *   action            kill        SIGKILL before the step
- *                     torn        half of a write lands, then SIGKILL
+ *                     torn        half of a write lands (no sector by half), then SIGKILL
  *                     short       half of a write lands, then ENOSPC
  *                     delay=MS    wait, then go on
  *                     ENOSPC …    the step fails with that errno
@@ -217,12 +217,13 @@ int fault_hit(enum fault_point point)
 }
 
 #define LANDED_TORN 1
+#define SECTOR 512u
 
 int fault_write(enum fault_point point, size_t len, size_t *landed)
 {
     const struct fault *f = pass(point);
 
-    *landed = f && (f->action == ACT_TORN || f->action == ACT_SHORT) ? len / 2 : 0;
+    *landed = f && f->action == ACT_SHORT ? len / 2 : f && f->action == ACT_TORN ? len / 2 / SECTOR * SECTOR : 0;
     return f && f->action == ACT_TORN ? LANDED_TORN : outcome(f);
 }
 

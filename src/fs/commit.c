@@ -163,11 +163,12 @@ static void fetch_hazards(struct fs *fs)
     set_fetching(&fs->commit, false);
 }
 
+/* With the gate held no append is in the air: what rows refer to lies below
+ * `written` of its segment, and is synced or in the journal with them. */
 static int take(struct fs *fs, struct snapshot *s, enum commit_kind kind)
 {
     for (;;) {
-        if (kind == COMMIT_CUT)
-            pthread_rwlock_wrlock(&fs->gate);
+        pthread_rwlock_wrlock(&fs->gate);
         pthread_mutex_lock(&fs->meta);
         limbo_expire(fs, fs->commit.stop);
         if (kind == COMMIT_CUT && list_empty(&fs->hazards))
@@ -176,8 +177,7 @@ static int take(struct fs *fs, struct snapshot *s, enum commit_kind kind)
         if (rc != -EAGAIN)
             hazards_covered(fs);
         pthread_mutex_unlock(&fs->meta);
-        if (kind == COMMIT_CUT)
-            pthread_rwlock_unlock(&fs->gate);
+        pthread_rwlock_unlock(&fs->gate);
         if (rc != -EAGAIN || !may_fetch)
             return rc;
         fetch_hazards(fs);

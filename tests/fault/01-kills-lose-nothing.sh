@@ -19,6 +19,7 @@ echo "replay with: SEED=$seed KILLS=$kills LANES=$lanes $0"
 serves() { [ "$(stat -f -c %t "$MNT" 2>/dev/null)" = 65735546 ]; }
 
 start_daemon() { # start_daemon [FAULT] : until it serves, or is dead; $daemon, $dead
+    { echo "-- ${1:-no fault}" && cat "$lane/said"; } >>"$lane/daemons" 2>/dev/null || true
     : >"$lane/said"
     ECLUSE_FAULT=${1:-} ECLUSE_FAULT_LOG=$lane/passed \
         "$ECLUSE" mount --foreground --passfile "$PASS" --state "$STATE" "${options[@]}" "$STORE" "$MNT" \
@@ -82,12 +83,13 @@ next_point() {
 fault_round() {
     local point nth action
     point=$(next_point)
-    most[$point]=${most[$point]:-12}
+    # From the first passages on to later ones, as long as they come within the bound.
+    most[$point]=${most[$point]:-3}
     nth=$((1 + RANDOM % most[$point] * (RANDOM % 100 + 1) / 100))
     action='kill'
     [ $((RANDOM % 2)) = 0 ] || action=torn
     case $((RANDOM % 8)) in 0) how=recovery ;; 1) how=end ;; *) how=load ;; esac
-    [ $how != recovery ] || nth=$((1 + nth % 4))
+    [ $how != recovery ] || nth=$((1 + (nth - 1) % 4))
     what="$point:$action:$nth ($how)"
     start_daemon "$point:$action:$nth"
     if [ -n "$dead" ]; then
@@ -100,17 +102,20 @@ fault_round() {
     end)
         start_load --ops $((20 + RANDOM % 60))
         end_load
-        "$ECLUSE" umount --state "$STATE" "$MNT" >/dev/null 2>&1 && all=--all
+        if "$ECLUSE" umount --state "$STATE" "$MNT" >"$lane/umount" 2>&1; then
+            # What was dead before may be unmounted too, and promises nothing.
+            if reap 0; then count "$point"; else all=--all; fi
+        fi
         ;;
     esac
-    if [ "$all" ]; then
-        if reap 0; then count "$point"; fi
+    if [ "$dead" ]; then
+        :
     elif [ -e "/proc/$daemon" ] && ! gone "$daemon"; then
         most[$point]=$((most[$point] / 2 + 1))
         kill_it
     else
         reap && count "$point"
-        most[$point]=$((most[$point] * 3 / 2 + 1))
+        most[$point]=$((most[$point] * 2))
     fi
     [ $how = end ] || end_load
 }
@@ -125,10 +130,14 @@ plain_round() {
 }
 
 prove() {
+    echo "$what" >>"$lane/rounds"
     what="$what; then"
     start_daemon
     "$TOOLS/prove" ${all:+"$all"} "$MNT" "$lane/log" >"$lane/proof" 2>&1 || {
-        cat "$lane/proof" >&2
+        cat "$lane/proof" "$lane/said" >&2
+        tail -n 20 "$lane/daemons" >&2
+        tail -n 6 "$lane/rounds" >&2
+        [ -z "${KEEP:-}" ] || { kill -9 "$daemon"; umount -l "$MNT"; cp -a "$lane" "$KEEP"; }
         fail "not what promise 3 allows, $what"
     }
     all=
@@ -162,10 +171,15 @@ leave() {
 }
 
 new_vault() {
-    [ ! -d "$STORE" ] || { store_is_opaque && rm -rf "$STORE" "$STATE"; }
+    if [ -d "$STORE" ]; then
+        "$ECLUSE" umount --state "$STATE" "$MNT" >/dev/null 2>&1 || true    # the corpse, if there is one
+        store_is_opaque
+        rm -rf "$STORE" "$STATE"
+    fi
     rm -f "$SHEET" "$lane"/log*
     make_vault
     : >"$lane/objects"
+    "$TOOLS/load" "$lane/none" "$lane/log" 2>/dev/null || true    # an empty log
     options=() strict=()
     [ $((RANDOM % 4)) != 0 ] || options=(-o strict) strict=(--strict)
 }
@@ -181,7 +195,10 @@ run_lane() { # run_lane NUMBER KILLS
     cp "$TMP/common" "$lane/passed"
     : >"$lane/kills"
     while [ $done_here -lt "$2" ]; do
-        [ $done_here -lt $next ] || { new_vault && next=$((done_here + vault_life)) round=0; }
+        if [ $done_here -ge $next ]; then
+            new_vault
+            next=$((done_here + vault_life))
+        fi
         round=$((round + 1))
         if [ $((round % 6)) = 1 ]; then plain_round; else fault_round; fi
         prove

@@ -152,13 +152,23 @@ static void write_piece(uint64_t off, uint64_t len)
     end(n == (ssize_t)len);
 }
 
+/* Without a writeback cache a request ends where a page was written in part, unless
+ * that is its end. */
+static uint64_t request_end(uint64_t off, uint64_t end)
+{
+    uint64_t limit = off % PAGE ? off / PAGE * PAGE + PAGE : off + STRICT_WRITE;
+    return !tree.strict || end < limit ? end : limit;
+}
+
 static void write_file(uint64_t off, uint64_t len)
 {
     if (off + len > FILE_MAX)
         off = FILE_MAX - len;
-    uint64_t step = tree.strict ? STRICT_WRITE : len;
-    for (uint64_t done = 0; done < len; done += step)
-        write_piece(off + done, len - done < step ? len - done : step);
+    uint64_t end = off + len;
+    for (uint64_t next; off < end; off = next) {
+        next = request_end(off, end);
+        write_piece(off, next - off);
+    }
 }
 
 static uint64_t draw_length(void)

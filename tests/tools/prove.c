@@ -240,8 +240,9 @@ static bool node_fits(struct node *n, struct node *f)
         n->good = contents_fit(n, f);
         n->judged = f;
         n->judged_changes = n->changes;
+        return n->good;
     }
-    return n->good || say_no("contents", 0);
+    return n->good || say_no("contents, as before", 0);
 }
 
 static unsigned misfits(const struct tree *t, const struct tree *found, bool tell)
@@ -257,6 +258,10 @@ static unsigned misfits(const struct tree *t, const struct tree *found, bool tel
             char path[64];
             address_path(a, path);
             fprintf(stderr, "prove:   %s: %s %llu\n", path, reason, (unsigned long long)reason_at);
+            if (t->slots[a] && t->slots[a]->type == S_IFREG && found->slots[a])
+                fprintf(stderr, "prove:   base %llu, now %llu, found %llu bytes%s\n",
+                        (unsigned long long)t->slots[a]->base.size, (unsigned long long)t->slots[a]->now.size,
+                        (unsigned long long)found->slots[a]->base.size, t->slots[a]->pending ? ", pages pending" : "");
         }
         count++;
     }
@@ -310,6 +315,24 @@ static void replay(uint32_t w, struct tree *t, unsigned upto, const char *base)
         tree_apply(t, &noted->history[w].events[i]);
 }
 
+static void tell_events(uint32_t w, unsigned at)
+{
+    static const char *const kinds[] = {
+        "create", "open", "open and cut", "write", "store", "sync", "close", "cut", "punch", "rename", "exchange",
+        "link", "unlink", "mkdir", "rmdir", "symlink", "set attribute", "chmod", "sync directory", "flush",
+    };
+    unsigned count = noted->history[w].count;
+    for (unsigned i = at < 20 ? 0 : at - 20; i < count && i < at + 6; i++) {
+        const struct event *e = &noted->history[w].events[i];
+        char a[64], b[64];
+        address_path(e->a, a);
+        address_path(e->b, b);
+        fprintf(stderr, "prove: %5u %6llu %6llu %s %s %s at %llu, %llu bytes\n", i + 1, (unsigned long long)e->issued,
+                (unsigned long long)e->acked, kinds[e->kind], a, b, (unsigned long long)e->off,
+                (unsigned long long)e->len);
+    }
+}
+
 /* Which positions of a writer equal the tree found? */
 static void find_positions(uint32_t w, const struct tree *found, const char *base)
 {
@@ -332,6 +355,7 @@ static void find_positions(uint32_t w, const struct tree *found, const char *bas
     }
     if (fits)
         return;
+    tell_events(w, best);
     WRONG("writer %u: its tree is that of no position among %u; %u is the nearest, %u is durable:", w, count, best,
           position[w]);
     replay(w, &t, best, base);
