@@ -404,6 +404,20 @@ bool image_whole(const struct image *i, const struct image *whole, const char *p
     return true;
 }
 
+static const struct node *named(const struct image *i, const char *name)
+{
+    for (size_t k = 0; k < i->entry_count; k++)
+        if (!strcmp(i->entries[k].name, name))
+            return node_of(i, i->entries[k].ino);
+    return NULL;
+}
+
+bool image_same_file(const struct image *i, const struct image *other, const char *name)
+{
+    const struct node *a = named(i, name), *b = named(other, name);
+    return a && b && sum_node(a) == sum_node(b);
+}
+
 void image_name(const struct image *i, uint64_t ino, char out[128])
 {
     snprintf(out, 128, "#%llu", (unsigned long long)ino);

@@ -30,6 +30,8 @@ uint64_t image_sum(const struct image *i);
  * of that inode has in `whole`; names the first other one. */
 bool image_whole(const struct image *i, const struct image *whole, const char *prefix, char found[128]);
 
+/* Whether the files of this name, the first of each image, have the same bytes. */
+bool image_same_file(const struct image *i, const struct image *other, const char *name);
 /* A name of the file, for people. */
 void image_name(const struct image *i, uint64_t ino, char out[128]);
 

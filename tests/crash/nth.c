@@ -185,7 +185,8 @@ static bool in_child(void (*work)(void))
         work();
         _exit(0);
     }
-    return waitpid(child, &shared->status, 0) == child && WIFEXITED(shared->status);
+    return waitpid(child, &shared->status, 0) == child && WIFEXITED(shared->status) &&
+           WEXITSTATUS(shared->status) == 0;
 }
 
 /* --- which trees the results allow ----------------------------------------------------------- */

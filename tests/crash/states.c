@@ -2,7 +2,8 @@
 /*
  * Every state that a power cut may leave, for short workloads.
  *
- *   states [--seed N] [--length N] [--workloads N] [--per-workload N] [--seconds N] [--ops A,B,…]
+ *   states [--scene NAME] [--seed N] [--length N] [--workloads N] [--per-workload N] [--seconds N]
+ *          [--ops A,B,…]
  *
  * The idea is of ALICE (Pillai et al., OSDI 2014) and of CrashMonkey's bounded
  * workloads (Mohan et al., OSDI 2018): run a few operations once, record every
@@ -15,6 +16,9 @@
  * and hold the tree after some prefix of the operations: nothing less than what
  * was synced, nothing more than what was begun.  Objects in the store must be
  * whole in every state.  Of some states the recovery itself is cut again.
+ *
+ * Scenes: `work`; `cross`, with a store on another filesystem; `cloned`, with a
+ * state that was copied and becomes a new actor first.
  *
  * Without --ops, workloads are drawn with a printed seed; --length 2 with
  * --workloads 0 tries all pairs.  --per-workload bounds the states tried of one
@@ -45,7 +49,9 @@ enum note { NOTE_BEGIN = 100, NOTE_END = 200, NOTE_OPENED = 300, NOTE_CLOSED };
 #define NEST_ONE_OF 25u
 #define HANG_SECONDS 60u
 
-static struct { unsigned long seed, length, workloads, per_workload, seconds; } opt = {
+enum scene { SCENE_WORK, SCENE_CROSS, SCENE_CLONED, SCENES };
+static const char *const scene_names[SCENES] = { "work", "cross", "cloned" };
+static struct { unsigned long seed, length, workloads, per_workload, seconds; enum scene scene; } opt = {
     .length = 3, .workloads = 40, .per_workload = 150 };
 static struct world base, cut;
 static uint64_t random_state;
@@ -111,6 +117,7 @@ static void perform(const struct work *w, const struct world *world)
     struct opened v;
 
     disk->recording = true;
+    disk->cross = opt.scene == SCENE_CROSS;
     verdict->rc = world_open(world, &v);
     if (!verdict->rc)
         verdict->rc = tree_hash(v.fs, hash);
@@ -179,9 +186,9 @@ static void in_child(void (*run)(void *), void *arg)
         _exit(0);
     }
     waitpid(child, &status, 0);
-    if (WIFSIGNALED(status)) {
+    if (!WIFEXITED(status) || WEXITSTATUS(status)) {
         verdict->rc = -ECHILD;
-        snprintf(verdict->words, sizeof verdict->words, "killed by signal %d", WTERMSIG(status));
+        snprintf(verdict->words, sizeof verdict->words, "it ended with status %#x\n", (unsigned)status);
     }
 }
 
@@ -247,7 +254,7 @@ struct exploration {
 static size_t arena_used;         /* by the explorations under way */
 
 static void explore(struct image *start, const struct work *w, const struct exploration *parent,
-                    const struct choice *of);
+                    const struct choice *of, bool adopted);
 
 static struct image *build(const struct exploration *x, const struct choice *c)
 {
@@ -334,7 +341,9 @@ static void try_state(struct exploration *x, const struct choice *c)
         complain(x, c, "an object in the store is not whole");
     }
     image_store(i, cut.top);
-    world_adopt(&cut);
+    bool adopted = opt.scene != SCENE_CLONED || image_same_file(i, x->whole, "lock");
+    if (adopted)
+        world_adopt(&cut);
     disk_reset();
     in_child(inspect_it, x);
     if (verdict->rc || verdict->which < 0)
@@ -344,7 +353,7 @@ static void try_state(struct exploration *x, const struct choice *c)
         struct work rest = { .trees = x->most - x->least };
         memcpy(rest.hashes, x->work->hashes[x->least], (rest.trees + 1) * SHA256_SIZE);
         done.nested++;
-        explore(i, &rest, x, c);
+        explore(i, &rest, x, c, adopted);
     }
     image_free(i);
 }
@@ -470,14 +479,15 @@ static void perform_it(void *arg)
 
 /* A nested one performs nothing: it only opens, which is to recover. */
 static void explore(struct image *start, const struct work *w, const struct exploration *parent,
-                    const struct choice *of)
+                    const struct choice *of, bool adopted)
 {
     struct exploration x = { .work = w, .parent = parent, .of = of };
     struct performing p = { w, &cut };
     size_t used = arena_used;
 
     image_store(start, cut.top);
-    world_adopt(&cut);
+    if (adopted)
+        world_adopt(&cut);
     struct image *real = image_load(cut.top);
     disk_reset();
     disk->used = arena_used;
@@ -518,7 +528,7 @@ static unsigned op_count(void)
 static void try_workload(struct image *start, struct work *w)
 {
     foresee(w);
-    explore(start, w, NULL, NULL);
+    explore(start, w, NULL, NULL, opt.scene != SCENE_CLONED);
     done.workloads++;
 }
 
@@ -560,7 +570,7 @@ static void try_named(struct image *start, const char *list)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: states [--seed N] [--length N] [--workloads N] [--per-workload N] [--seconds N] "
+    fprintf(stderr, "usage: states [--scene NAME] [--seed N] [--length N] [--workloads N] [--per-workload N] [--seconds N] "
                     "[--ops A,B,...]\n");
     exit(2);
 }
@@ -568,7 +578,7 @@ static void usage(void)
 static const char *parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "seed", 1, NULL, 's' }, { "length", 1, NULL, 'l' }, { "workloads", 1, NULL, 'w' },
+        { "scene", 1, NULL, 'e' }, { "seed", 1, NULL, 's' }, { "length", 1, NULL, 'l' }, { "workloads", 1, NULL, 'w' },
         { "per-workload", 1, NULL, 'p' }, { "seconds", 1, NULL, 't' }, { "ops", 1, NULL, 'o' }, { 0 } };
     const char *ops = NULL;
     int c;
@@ -582,9 +592,13 @@ static const char *parse(int argc, char **argv)
         case 'p': opt.per_workload = strtoul(optarg, NULL, 10); break;
         case 't': opt.seconds = strtoul(optarg, NULL, 10); break;
         case 'o': ops = optarg; break;
+        case 'e':
+            for (opt.scene = 0; opt.scene < SCENES && strcmp(optarg, scene_names[opt.scene]); opt.scene++)
+                continue;
+            break;
         default: usage();
         }
-    if (optind < argc || !opt.length || opt.length >= OPS_MAX)
+    if (optind < argc || opt.scene == SCENES || !opt.length || opt.length >= OPS_MAX)
         usage();
     return ops;
 }
@@ -601,8 +615,8 @@ int main(int argc, char **argv)
     memory_folder(top);
     snprintf(base.top, sizeof base.top, "%.50s/base", top);
     mkdir(base.top, 0700);
-    printf("replay with: states --seed %lu --length %lu --workloads %lu --per-workload %lu%s%s\n", opt.seed,
-           opt.length, opt.workloads, opt.per_workload, ops ? " --ops " : "", ops ? ops : "");
+    printf("replay with: states --scene %s --seed %lu --length %lu --workloads %lu --per-workload %lu%s%s\n", scene_names[opt.scene],
+           opt.seed, opt.length, opt.workloads, opt.per_workload, ops ? " --ops " : "", ops ? ops : "");
     world_make(&base);
     struct image *start = image_load(base.top);
     image_forget_fans(start);

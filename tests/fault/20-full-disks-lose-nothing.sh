@@ -190,6 +190,22 @@ mount_vault
 expect "a ballast again" until_true has_ballast
 umount_vault
 
+# A vault that begins on a full disk, its ballast spent, and has nothing to commit: that
+# there is room again must be noticed all the same.
+new_disk idle tmpfs 64M
+begin idle idle idle
+umount_vault
+rm "$STATE"/*/ballast
+fill_from_outside idle
+mount_vault
+if mkdir "$MNT/refused" 2>/dev/null; then fail "a vault without ballast on a full disk takes changes"; fi
+same "no_space" true "$(status_field no_space)"
+"$ECLUSE" status --state "$STATE" "$MNT" | grep -q 'no space for the local state' || fail "status does not say so"
+make_room idle
+until_true can_write
+same "no_space" false "$(status_field no_space)"
+umount_vault
+
 # No inode left: what needs a new object waits; deletions, and space already there, do not.
 new_disk inodes tmpfs 64M nr_inodes=340
 begin inodes inodes inodes
