@@ -86,7 +86,8 @@ static int ask(int fd, const char *request, int limit_ms, char **answer)
 {
     size_t len = strlen(request);
 
-    if (send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
+    /* Whom the daemon turns away it tells why, perhaps before it was asked. */
+    if (send(fd, request, len, MSG_NOSIGNAL) != (ssize_t)len && errno != EPIPE)
         return E_CONTROL;
     return read_answer(fd, limit_ms, answer);
 }
