@@ -392,8 +392,9 @@ bool segment_staged(struct fs *fs, uint32_t number);
 void segment_end_writing(struct fs *fs, uint32_t number);
 /* A publication became visible: its segments are objects of the store now. */
 void segment_published(struct fs *fs, uint32_t number);
-/* Starts the writing of a new, empty segment that only carries a footer. */
-int segment_create(struct fs *fs, struct segment **out);
+/* A new, empty segment, referenced. A carrier belongs to a publication from the first
+ * moment: no commit may note it as one that grows. */
+int segment_create(struct fs *fs, bool carrier, struct segment **out);
 void segment_forget(struct fs *fs, struct segment *s);
 
 /* --- block.c: sealing and opening runs of blocks --------------------------- */

@@ -196,12 +196,9 @@ static int choose_carrier(struct fs *fs, struct cut *c, const struct publication
     if (last && segment_size_class(last->used + last->footer + FOOTER_ROOM + payload + payload / 16))
         return 0;
     struct segment *fresh;
-    rc = segment_create(fs, &fresh);
+    rc = segment_create(fs, true, &fresh);
     if (rc)
         return rc;
-    pthread_mutex_lock(&fs->segments.lock);
-    fresh->closed = fresh->in_cut = true;
-    pthread_mutex_unlock(&fs->segments.lock);
     c->v[c->count++] = fresh;
     return 0;
 }

@@ -305,7 +305,7 @@ int segment_adopt(struct fs *fs, const struct segment_row *row)
 }
 
 /* A new file in staging with its header; not yet in the table's order. */
-int segment_create(struct fs *fs, struct segment **out)
+int segment_create(struct fs *fs, bool carrier, struct segment **out)
 {
     struct segments *t = &fs->segments;
     struct segment fresh = { .fd = -1, .epoch = fs->epoch, .staged = true };
@@ -333,6 +333,7 @@ int segment_create(struct fs *fs, struct segment **out)
         s->fd = fresh.fd;
         s->key = fresh.key;
         s->staged = true;
+        s->closed = s->in_cut = s->sealed = carrier;
         s->used = s->filled = s->written = SEGMENT_DATA;
         s->refs = 1;
         list_append(&t->staged, &s->staged_link);
@@ -398,7 +399,7 @@ int flight_begin(struct fs *fs, struct flight *f, uint32_t blocks, uint32_t last
         close_open(t);
         pthread_mutex_unlock(&t->lock);
         struct segment *s = NULL;
-        rc = segment_create(fs, &s);
+        rc = segment_create(fs, false, &s);
         pthread_mutex_lock(&t->lock);
         if (rc)
             break;

@@ -80,11 +80,14 @@ act_flush() {
 
 check_init() {
     local header
-    header=$(find "$STORE" -maxdepth 1 -name 'vault-*.ecl' 2>/dev/null)
+    header=$(find "$STORE" -maxdepth 1 -name 'vault-*.ecl' 2>/dev/null || true)
     if [ -n "$header" ]; then
         grep -q '[a-z0-9]' "$SHEET" || fail "a store whose recovery key nobody has, $what"
         [ -e "$STATE" ] || fail "a store without a state, $what"
     else
+        # Empty directories are all that may be in the way, and the user is told.
+        same "files in a store without a header, $what" "" "$(find "$STORE" -type f 2>/dev/null || true)"
+        [ ! -d "$STORE" ] || find "$STORE" -mindepth 1 -type d -empty -delete
         SHEET=$place/second-sheet
         "$ECLUSE" init --passfile "$PASS" --recovery-out "$SHEET" --state "$STATE" "$STORE" >"$TMP/again" 2>&1 ||
             fail "init cannot be run again, $what: $(cat "$TMP/again")"
@@ -118,7 +121,7 @@ whole() {
             grep -q "$figure" "$TMP/status" || fail "not $figure, $what: $(cat "$TMP/status")"
         done
         umount_vault
-        same "leftovers in staging, $what" "" "$(ls "$STATE"/*/staging)"
+        same "leftovers in staging, $what" "" "$(find "$STATE" -path "*/staging/*")"
     done
     store_is_opaque
 }
