@@ -278,6 +278,18 @@ static void punch_file(uint32_t a)
     close_file();
 }
 
+static void sync_directory(void)
+{
+    static const char *const dirs[DIRS] = { ".", "a", "b" };
+    int dir = open(dirs[below(DIRS)], O_RDONLY | O_DIRECTORY);
+    int error = errno;
+    if (dir < 0)
+        stop("a directory", error);
+    begin(EV_SYNC_DIR, 0, 0, 0, 0);
+    end(fsync(dir) == 0);
+    close(dir);
+}
+
 /* As editors do: the new contents beside, then over; often without fsync, and
  * sometimes renamed while still open. */
 static void replace_file(uint32_t beside, uint32_t target)
@@ -286,11 +298,13 @@ static void replace_file(uint32_t beside, uint32_t target)
     write_file(0, draw_length());
     if (below(3) == 0)
         sync_file();
-    bool late = below(3) == 0;
+    bool late = below(2);
     if (!late)
         close_file();
     move(EV_RENAME, beside, target);
     if (late) {
+        for (unsigned i = below(4); i; i--)      /* the rename becomes durable, and nobody closes */
+            sync_directory();
         if (below(2))
             write_file(below(20000), draw_length());
         close_file();
@@ -336,18 +350,6 @@ static void change_mode(uint32_t a)
 {
     begin(EV_CHMOD, a, 0, 0, 0);
     end(chmod(path(a), event->tag) == 0);
-}
-
-static void sync_directory(void)
-{
-    static const char *const dirs[DIRS] = { ".", "a", "b" };
-    int dir = open(dirs[below(DIRS)], O_RDONLY | O_DIRECTORY);
-    int error = errno;
-    if (dir < 0)
-        stop("a directory", error);
-    begin(EV_SYNC_DIR, 0, 0, 0, 0);
-    end(fsync(dir) == 0);
-    close(dir);
 }
 
 static bool is_empty(const struct node *dir)
