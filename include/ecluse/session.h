@@ -28,9 +28,10 @@ struct session_options {
 
 /* -ENOMEM, E_FUSE. Mounts nothing yet; the strings are copied. */
 int session_new(struct session **out, const struct session_options *o);
-/* Mounts. E_FUSE (no /dev/fuse, no fusermount3), E_MOUNTPOINT…, -EPERM. The
+/* Mounts; as root on the directory `at` (-1: on whatever has the name by then), which
+ * stays open until the session is freed. E_FUSE (no /dev/fuse, no fusermount3), E_MOUNTPOINT…, -EPERM. The
  * kernel's requests wait until session_run. */
-int session_mount(struct session *s, struct fs *fs);
+int session_mount(struct session *s, struct fs *fs, int at);
 /*
  * Serves until unmounted from outside or stopped. `ready` is called once, after
  * the kernel and we have agreed on the protocol (INIT), so that whoever looks
@@ -40,7 +41,7 @@ int session_run(struct session *s, void (*ready)(void *ctx), void *ctx);
 /* Makes session_run return; async-signal-safe. What the kernel still holds of
  * written files is lost unless it was written back before (syncfs, umount). */
 void session_stop(struct session *s);
-/* Unmounts when still mounted; harmless otherwise. */
+/* Lets go of the device. As root the caller has unmounted: only it knows where. */
 void session_unmount(struct session *s);
 void session_free(struct session *s);
 

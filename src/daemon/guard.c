@@ -77,14 +77,12 @@ void guard_restore(struct guard *g)
 {
     if (g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
-    guard_close(g);
 }
 
 void guard_set(struct guard *g)
 {
     if (g->fd >= 0 && fchmod(g->fd, g->mode & ~(mode_t)WRITE_BITS))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
-    guard_close(g);
 }
 
 void guard_close(struct guard *g)

@@ -10,6 +10,7 @@
  */
 #include "internal.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -69,18 +70,38 @@ static int open_fs(struct served *s, struct vault_files *f)
     return rc;
 }
 
+/* The directory that was looked at is mounted on, whatever has its name by now. When
+ * it was moved away, the mount is elsewhere than everybody thinks: it goes again. */
+static int check_place(struct served *s, const struct guard *g)
+{
+    char opened[32], where[PATH_MAX];
+
+    int rc = mounted_at(s->config->mountpoint, &s->mount);
+    if (rc != E_NOT_MOUNTED || g->fd < 0)
+        return rc;
+    snprintf(opened, sizeof opened, "/proc/self/fd/%d", g->fd);
+    ssize_t len = readlink(opened, where, sizeof where - 1);
+    where[len > 0 ? len : 0] = '\0';
+    if (mounted_at(where, &s->mount) == 0 && mounted_is_ours(&s->mount))
+        mounted_release(where, true);
+    return blame(s->config, s->config->mountpoint, E_MOUNTPOINT);
+}
+
 static int mount_it(struct served *s, struct vault_files *f)
 {
     guard_lift(&f->guard);
-    int rc = session_mount(s->session, s->fs);
+    int rc = session_mount(s->session, s->fs, f->guard.fd);
     if (rc) {
         guard_restore(&f->guard);
         return blame(s->config, rc == E_FUSE ? "/dev/fuse" : s->config->mountpoint, rc);
     }
+    rc = check_place(s, &f->guard);
+    if (rc) {
+        guard_restore(&f->guard);
+        return rc;
+    }
     guard_set(&f->guard);
-    rc = mounted_at(s->config->mountpoint, &s->mount);
-    if (!rc)
-        warden_watch(&s->warden, s->mount.minor);
+    warden_watch(&s->warden, s->mount.minor);
     return rc;
 }
 
@@ -99,6 +120,8 @@ static int serve(struct served *s, struct control **control)
         lifetime_stop(lifetime);
     if (*control)
         control_close_fs(*control);
+    if (served_is_mounted(s))
+        mounted_release(s->config->mountpoint, true);
     session_unmount(s->session);
     return rc;
 }
