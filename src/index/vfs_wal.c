@@ -276,7 +276,9 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
     if (rc || now <= size)
         return rc;
     if (size == 0) {
-        rc = write_log_header(f, blank);
+        uint8_t header[WAL_HEADER];
+        bool done = io_read_at(f->fd, header, sizeof header, 0) == 0 && !memcmp(header, blank, sizeof blank);
+        rc = done ? SQLITE_OK : write_log_header(f, blank);
         size = WAL_KEEP;
     }
     f->unsynced = true;
