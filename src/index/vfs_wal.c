@@ -37,6 +37,7 @@
 #include <ecluse/log.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -46,11 +47,15 @@
 void vfs_wal_reserve(int fd)
 {
     struct statvfs v;
+    struct stat st;
 
     if (fstatvfs(fd, &v))
         return;
-    uint64_t part = (uint64_t)v.f_blocks * v.f_frsize / 16;
-    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(part && part < WAL_KEEP ? part : WAL_KEEP)))
+    uint64_t part = (uint64_t)v.f_blocks * v.f_frsize / 16, want = part && part < WAL_KEEP ? part : WAL_KEEP;
+    /* Once more would change nothing but the time of a state that may be refused. */
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_blocks * 512 >= want)
+        return;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)want))
         log_debug("ECL-0604 index: no space reserved for the log: %s", error_name(-errno));
 }
 
