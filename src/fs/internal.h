@@ -523,16 +523,18 @@ struct publication {
 int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
                        size_t fresh_count, uint32_t carrier, struct buf *out);
 
-/* Whose publication a payload is, and its number: E_FORMAT, E_NEWER_FORMAT. */
-int publication_dot(const uint8_t *payload, size_t len, uint64_t *actor, uint64_t *seq);
+/* Whose publication a payload is, its number, and whether it is a part that others
+ * follow: E_FORMAT, E_NEWER_FORMAT. */
+struct dot { uint64_t actor, seq; bool more; };
+int publication_dot(const uint8_t *payload, size_t len, struct dot *out);
 
 /* --- unseen.c ---------------------------------------------------------------------- */
 /* Counts, in fs->unseen, the publications in the store that the index does not know;
  * *ours: one of them is by the actor that this device is. */
 int unseen_look(struct fs *fs, bool *ours);
-/* Who published an object of the store, under which number; -ENOENT when it carries
- * no publication. Of fs only state, store, vault and suite are used. */
-int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq);
+/* The publication that an object of the store carries; -ENOENT when it carries none.
+ * Of fs only state, store, vault and suite are used. */
+int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out);
 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;

@@ -92,7 +92,7 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
     return rc;
 }
 
-int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq)
+int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
 {
     struct segment_key *key = NULL;
     struct footer_view view;
@@ -108,7 +108,7 @@ int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t 
     if (!rc)
         rc = footer_parse(footer, len, &view);
     if (!rc)
-        rc = view.kind == PAYLOAD_PUBLICATION ? publication_dot(view.payload, view.payload_len, actor, seq) : -ENOENT;
+        rc = view.kind == PAYLOAD_PUBLICATION ? publication_dot(view.payload, view.payload_len, out) : -ENOENT;
     free(footer);
     segment_key_free(key);
     close(fd);
@@ -129,18 +129,18 @@ static uint64_t last_known(const struct fs *fs, uint64_t actor)
 static int judge(struct fs *fs, const struct id128 *id, bool *ours)
 {
     char text[ID_TEXT];
-    uint64_t actor, seq;
+    struct dot dot;
 
-    int rc = unseen_dot(fs, id, &actor, &seq);
+    int rc = unseen_dot(fs, id, &dot);
     if (rc)
         return rc == -ENOMEM ? rc : 0;
-    if (seq <= last_known(fs, actor))
+    if (dot.seq <= last_known(fs, dot.actor))
         return 0;
-    fs->unseen++;
-    if (actor == keyring_actor(fs->state->keys)) {
+    fs->unseen += !dot.more;     /* a part alone shows nothing: its series was left, or another part closes it */
+    if (dot.actor == keyring_actor(fs->state->keys)) {
         id_format(id, text);
         log_warning("ECL-0321 publication %llu (object %s) is of this device, whose index does not know it",
-                    (unsigned long long)seq, text);
+                    (unsigned long long)dot.seq, text);
         *ours = true;
     }
     return 0;
