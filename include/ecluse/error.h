@@ -58,6 +58,9 @@ enum exit_code {
       "the store directory is not empty", "le répertoire du dépôt n’est pas vide") \
     X(E_STORE_READ_ONLY, -5013, EROFS, EXIT_STORE, \
       "the store cannot be written", "le dépôt n’est pas accessible en écriture") \
+    X(E_STORE_SYNC, -5015, EIO, EXIT_SYSTEM, \
+      "the store's disk may not have kept what was written to it", \
+      "le disque du dépôt n’a peut-être pas conservé ce qui y a été écrit") \
     X(E_STORE_HEADER, -5014, EIO, EXIT_INTEGRITY, \
       "the vault header is truncated or altered", \
       "l’en-tête du coffre est tronqué ou altéré") \

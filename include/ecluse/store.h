@@ -40,10 +40,11 @@ int store_get(struct store *s, const struct id128 *id);
  * nameless or hidden temporary when it is on another filesystem. Does not sync
  * the directory: see store_sync. An object of that id that is already there with
  * the same length and bytes is success (a crash between move and mark).
- * -EEXIST when it differs. On success dirfd/name is gone, or, unless it was
+ * -EEXIST when it differs. E_STORE_SYNC when a sync failed. On success dirfd/name is gone, or, unless it was
  * moved, still there: the caller's to remove, after store_sync. */
 int store_put(struct store *s, int dirfd, const char *name, const struct id128 *id);
-/* Makes earlier puts of these ids durable: one fsync per fan-out directory. */
+/* Makes earlier puts of these ids durable: one fsync per fan-out directory.
+ * E_STORE_SYNC when one failed: what a second one says proves nothing. */
 int store_sync(struct store *s, const struct id128 *ids, size_t count);
 
 /* Length of an object; E_NOT_ARRIVED, E_FORMAT. */

@@ -80,7 +80,7 @@ for fault in journal_sync:EIO:7 journal_sync:EIO:1 segment_sync:EIO:1 segment_sy
 done
 
 # While publishing.
-for fault in segment_footer:EIO:2 segment_footer:EIO:3; do
+for fault in segment_footer:EIO:2 segment_footer:EIO:3 store_dir_sync:EIO:1 store_dir_sync:EIO:3; do
     mount_faulty "$fault" "notify=$TMP/hook"
     echo "$fault" >"$MNT/published"
     expect_exit 13 "$ECLUSE" flush --state "$STATE" "$MNT"
