@@ -31,7 +31,7 @@ latched() { [ "$(status_field latched)" = EIO ]; }
 work_until_it_fails() {
     local status=0
     timeout 30 "$TOOLS/record" --seed "$1" "$MNT" "$TMP/record" 2>"$TMP/ended" || status=$?
-    [ $status -le 1 ] || fail "the recorder ended with $status"
+    [ $status -le 1 ] || { stacks; fail "the recorder ended with $status: $(cat "$TMP/log" "$TMP/ended")"; }
     grep -qE 'ended by: (Input/output error|Read-only file system)' "$TMP/ended" ||
         fail "the program was told: $(cat "$TMP/ended")"
 }
