@@ -7,12 +7,15 @@
  *   footers STORE SHEET strip       every footer is sealed anew without its payload, as if all
  *                                   publications had been lost
  *   footers STORE SHEET name NAME   every run gets that name, whatever it is
+ *   footers STORE SHEET salvage DIR RUNS   a salvage that keeps RUNS runs in memory at once; prints
+ *                                   the number of passes
  *
  * What it writes is authentic, which nobody without the key could do.
  */
 #include "fs/inspect.h"
 #include <ecluse/error.h>
 #include <ecluse/io.h>
+#include <ecluse/salvage.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,17 +116,29 @@ static int visit(void *ctx, const struct id128 *id, uint64_t size)
     return rc;
 }
 
+static int salvage(const char *dest, const char *runs)
+{
+    struct salvage_report report;
+    struct salvage_options o = { .store = store, .keys = keys, .dest = open(dest, O_RDONLY | O_DIRECTORY),
+                                 .runs_at_once = (size_t)atoi(runs) };
+
+    int rc = o.dest < 0 ? -errno : salvage_store(&o, &report);
+    if (!rc)
+        printf("%u\n", report.passes);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct vault_header h;
     uint8_t key[KEY_SIZE], *header = NULL;
     size_t len = 0;
 
-    int rc = argc == 4 || argc == 5 ? crypto_start() : -EINVAL;
+    int rc = argc >= 4 && argc <= 6 ? crypto_start() : -EINVAL;
     if (!rc) {
         root = argv[1];
         what = argv[3];
-        name = argc == 5 ? argv[4] : "";
+        name = argc > 4 ? argv[4] : "";
         rc = read_recovery(argv[2], key);
     }
     if (!rc)
@@ -133,7 +148,7 @@ int main(int argc, char **argv)
     if (!rc)
         rc = keyring_create(&keys, &h.vault, h.suite, key);
     if (!rc)
-        rc = store_list(store, visit, NULL, NULL);
+        rc = argc == 6 ? salvage(argv[4], argv[5]) : store_list(store, visit, NULL, NULL);
     if (rc)
         fprintf(stderr, "footers: %s\n", error_name(rc));
     store_close(store);
