@@ -209,8 +209,11 @@ static void sum_keys(const struct check *k, const struct check_report *r)
 {
     char date[WORDS_MAX];
 
-    printf(_("Publications: %llu, the last of %s.\n"), (unsigned long long)r->publications,
-           words_for_time(r->time, date));
+    if (r->publications)
+        printf(_("Publications: %llu, the last of %s.\n"), (unsigned long long)r->publications,
+               words_for_time(r->time, date));
+    else
+        printf("%s", _("Publications: none.\n"));
     say(_("  of other devices, not part of this history: %llu\n"), r->branches);
     say(_("  carried by a second object too: %llu\n"), r->duplicates);
     say(_("  parts at the end of a series that goes on: %llu\n"), r->unfinished);
@@ -233,7 +236,8 @@ static void sum_plain(const struct check *k, const struct check_report *r)
     if (!k->no_key)
         sum_keys(k, r);
     else
-        printf(_("Checked without a key: form, size and randomness%s.\n"), k->manifest_path ? _(", and the manifest") : "");
+        printf("%s\n", k->manifest_path ? _("Checked without a key: form, size, randomness and the manifest.")
+                                        : _("Checked without a key: form, size and randomness."));
     printf(_("Verdict: %s\n"), _(verdict_words[r->worst]));
     if (advice[r->worst])
         printf("%s\n", _(advice[r->worst]));
