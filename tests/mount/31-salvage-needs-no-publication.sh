@@ -57,7 +57,7 @@ salvage() {
     expect_exit "$code" "$ECLUSE" salvage --recovery-file "$SHEET" "$@" "$STORE" "$TMP/out"
     listing "$STORE" >"$TMP/after"
     cmp -s "$TMP/before" "$TMP/after" || fail "a salvage changed the store: $(diff "$TMP/before" "$TMP/after")"
-    same "files that are not finished" "" "$(find "$TMP/out" -name .salvage.partial -path '*/out/.salvage*')"
+    same "files that are not finished" "" "$(find "$TMP/out" -name .salvage.partial -path '*/out/.salvage*' 2>/dev/null)"
 }
 all_there() {
     sums "$TMP/out" >"$TMP/got"
@@ -86,8 +86,8 @@ same "names that are lost" 1 "$(grep -cxE 'numbers.txt|same-numbers' "$TMP/names
 grep -vxE 'numbers.txt|same-numbers|x.incomplete' "$TMP/names.lost" >"$TMP/x" && fail "names are lost: $(cat "$TMP/x")"
 same "both files of one name" 2 "$(find "$TMP/out" -name 'same name*' | wc -l)"
 grep -q 'x.incomplete' <(ls "$TMP/out"/folder-*/) || fail "a name that only looks incomplete is gone"
-LC_ALL=fr_CA.UTF-8 "$ECLUSE" salvage --recovery-file "$SHEET" "$STORE" "$TMP/fr" | grep -q récupérés ||
-    fail "a salvage speaks no French"
+LC_ALL=fr_CA.UTF-8 expect_exit 8 "$ECLUSE" salvage --recovery-file "$SHEET" "$STORE" "$TMP/fr"
+grep -q 'Fichiers récupérés' "$TMP/said" || fail "a salvage speaks no French: $(cat "$TMP/said")"
 same "nothing of a terminal's language is printed" "" "$(grep -c "$(printf '\033')" "$TMP/said" | grep -vx 0 || true)"
 rm -rf "$TMP/fr"
 
@@ -105,7 +105,7 @@ listing "$STATE" >"$TMP/state.after"
 cmp -s "$TMP/state.before" "$TMP/state.after" || fail "a salvage changed the state"
 
 # Little memory: the store is read several times, with the same result.
-for runs in 1 20 300; do
+for runs in 1 30 150; do
     rm -rf "$TMP/out" && mkdir "$TMP/out"
     passes=$("$TOOLS/footers" "$STORE" "$SHEET" salvage "$TMP/out" $runs)
     expect "several passes ($passes)" [ "$passes" -gt 1 ]
@@ -132,7 +132,8 @@ grep -qF "$lost" "$TMP/said" || fail "the report does not name $lost: $(cat "$TM
 printf x | dd of="$STORE/$biggest" bs=1 seek=70 conv=notrunc status=none
 salvage 8
 grep -qF "$biggest" "$TMP/said" || fail "the report does not name the object: $(cat "$TMP/said")"
-truncate -s 100000 "$STORE/$biggest"
+cp --remove-destination "$TMP/store.clean/$biggest" "$STORE/$biggest"
+chmod u+w "$STORE/$biggest" && truncate -s 100000 "$STORE/$biggest"
 salvage 8
 grep -q "arrived" "$TMP/said" || fail "an object that is short is not told as such: $(cat "$TMP/said")"
 rm -f "$STORE/$biggest"
