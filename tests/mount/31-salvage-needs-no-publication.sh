@@ -151,9 +151,9 @@ rm -rf "$STORE" && cp -a "$TMP/store.clean" "$STORE"
 
 for name in ../../escaped .. . a/b /tmp/escaped; do
     cp -a "$TMP/store.clean/." "$STORE/" && "$TOOLS/footers" "$STORE" "$SHEET" name "$name"
-    find "$TMP" -path "$TMP/out" -prune -o -printf '%P\n' | sort >"$TMP/tree.before"
+    find "$TMP" \( -path "$TMP/out" -o -name 'tree.*' \) -prune -o -printf '%P\n' | sort >"$TMP/tree.before"
     salvage 8
-    find "$TMP" -path "$TMP/out" -prune -o -printf '%P\n' | sort >"$TMP/tree.after"
+    find "$TMP" \( -path "$TMP/out" -o -name 'tree.*' \) -prune -o -printf '%P\n' | sort >"$TMP/tree.after"
     same "names outside of the destination, for $name" "" "$(diff "$TMP/tree.before" "$TMP/tree.after")"
     [ ! -e /tmp/escaped ] || fail "$name escaped"
     chmod -R u+w "$STORE" && rm -rf "$STORE" && cp -a "$TMP/store.clean" "$STORE"
