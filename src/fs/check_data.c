@@ -55,8 +55,8 @@ static void compare_hash(struct checking *c, struct checked *x, const uint8_t *b
 
 static int read_object(struct checking *c, struct checked *x, uint8_t *bytes)
 {
-    if (checked_open(c, x) != INSPECT_WHOLE)
-        return 0;                /* it changed since; judged as it was */
+    if (!checked_again(c, x))
+        return 0;
     int rc = io_read_at(c->seen.fd, bytes, (size_t)c->seen.size, 0);
     if (rc) {
         x->error = rc;

@@ -76,6 +76,14 @@ enum inspection checked_open(struct checking *c, const struct checked *x)
     return inspect_object(c->o->keys, c->o->store, &x->id, &c->seen);
 }
 
+bool checked_again(struct checking *c, struct checked *x)
+{
+    if (checked_open(c, x) == INSPECT_WHOLE)
+        return true;
+    give_verdict(x, CHECK_NOT_ARRIVED, CHECK_BECAUSE_CHANGING, 0);
+    return false;
+}
+
 int checked_publication(const struct checking *c, struct publication_view *v)
 {
     return publication_parse(c->seen.view.payload, c->seen.view.payload_len, v);
@@ -157,8 +165,8 @@ static int name_segments(struct checking *c, struct link *l)
     struct publication_view v;
     struct publication_segment s;
 
-    if (checked_open(c, &c->objects[l->object]) != INSPECT_WHOLE || checked_publication(c, &v))
-        return 0;                /* it changed since: judged by what it was */
+    if (!checked_again(c, &c->objects[l->object]) || checked_publication(c, &v))
+        return 0;
     while (publication_next_segment(&v, &s)) {
         bool told = s.fresh && !s.carrier;
         if (s.carrier) {

@@ -44,7 +44,7 @@ static int compare(struct checking *c, const struct block_need *v, size_t from, 
 {
     struct checked *x = checked_find(c, &v[from].id);
 
-    if (!x || x->inspection != INSPECT_WHOLE || checked_open(c, x) != INSPECT_WHOLE)
+    if (!x || x->inspection != INSPECT_WHOLE || !checked_again(c, x))
         return 0;
     int rc = footer_blocks(&c->seen.view, &c->blocks);
     for (size_t k = from; !rc && k < to; k++)
@@ -128,7 +128,7 @@ static int check_publication(struct checking *c, const struct link *l)
     struct publication_view v;
     struct buf needs = { 0 };
 
-    if (checked_open(c, carrier) != INSPECT_WHOLE || checked_publication(c, &v))
+    if (!checked_again(c, carrier) || checked_publication(c, &v))
         return 0;
     int rc = gather(&v, &needs);
     if (rc == E_FORMAT) {

@@ -63,6 +63,8 @@ struct checked *checked_find(const struct checking *c, const struct id128 *id);
 bool checked_named(struct checking *c, const struct id128 *id, uint64_t length, const uint8_t *sha256);
 /* inspect_object into c->seen. */
 enum inspection checked_open(struct checking *c, const struct checked *x);
+/* The same of one that was whole before: false, with a verdict, when it no longer is. */
+bool checked_again(struct checking *c, struct checked *x);
 
 /* --- with keys: check_objects.c, check_rows.c, check_data.c, check_index.c ------------ */
 

@@ -70,12 +70,15 @@ all_there() {
 
 # --- whole, then with all publications lost ------------------------------------------------
 
+expect_exit 0 "$ECLUSE" check --passfile "$PASS" --state "$STATE" --read-data "$STORE"
 salvage 8 # for the hole
 all_there
 "$TOOLS/footers" "$STORE" "$SHEET" list | awk '$5 == 1' >"$TMP/carriers"
 [ "$(wc -l <"$TMP/carriers")" -ge 5 ] || fail "few publications: $(cat "$TMP/carriers")"
 "$TOOLS/footers" "$STORE" "$SHEET" strip
 same "publications that are left" "" "$("$TOOLS/footers" "$STORE" "$SHEET" list | awk '$5 != 0')"
+expect_exit 8 "$ECLUSE" check --passfile "$PASS" --state "$STATE" "$STORE"
+grep -q '^damaged: .*index and store' "$TMP/said" || fail "that the publications are gone is not noticed: $(cat "$TMP/said")"
 salvage 8
 all_there
 # Names: each that is in the vault is there, but for the copy that shares all its blocks.
