@@ -172,7 +172,7 @@ static void sum_plain(const struct salvage_report *r)
     say(_("  put together from several versions (changed in part; or shortened in between, then their end may be "
           "older): %llu\n"), r->mixed);
     say(_("  whose end is not certain, for their last block is full: %llu\n"), r->open_ended);
-    say(_("  with older blocks behind their end, left out: %llu\n"), r->cut);
+    say(_("  with older blocks behind their end, left out, but kept in a second file “….older-end”: %llu\n"), r->cut);
     say(_("Objects of the store that cannot be used: %llu\n"), r->unreadable);
     say(_("Foreign files in the store: %llu\n"), r->foreign);
     printf(_("Paths, empty files, dates and permissions are not in segments: only “ecluse recover” brings them back.\n"));

@@ -70,21 +70,34 @@ static void tell_objects(struct checking *c)
     }
 }
 
-static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
+/* The number of the first publication that is needed: what earlier ones lack is no
+ * loss.  Without checkpoints that is the first of all. */
+static uint64_t needed_from(const struct checking *c)
+{
+    (void)c;
+    return 1;
+}
 
+static int by_id(const void *a, const void *b)
+{
+    const struct missing *x = a, *y = b;
+    int order = memcmp(x->id.b, y->id.b, sizeof x->id.b);
+    return order ? order : x->by > y->by ? -1 : x->by < y->by;
+}
+
+/* Each once, by whatever named it last. */
 static void tell_missing(struct checking *c)
 {
-    size_t count = c->missing.len / sizeof(struct id128);
-    struct id128 last = { { 0 } }, id;
+    struct missing *v = (struct missing *)(void *)c->missing.data;
+    size_t count = c->missing.len / sizeof *v;
     char path[OBJECT_PATH];
 
     if (count)
-        qsort(c->missing.data, count, sizeof id, by_id);
-    for (size_t k = 0; k < count; k++, last = id) {
-        memcpy(&id, c->missing.data + k * sizeof id, sizeof id);
-        if (k && id_equal(&id, &last))
+        qsort(v, count, sizeof *v, by_id);
+    for (size_t k = 0; k < count; k++) {
+        if (v[k].by < needed_from(c) || (k && id_equal(&v[k - 1].id, &v[k].id)))
             continue;
-        object_path(&id, path);
+        object_path(&v[k].id, path);
         tell_finding(c, &(struct check_finding){ CHECK_NOT_ARRIVED, CHECK_BECAUSE_ABSENT, path, 0, 0 });
     }
 }
@@ -98,7 +111,7 @@ static void tell_links(const struct checking *c)
         object_path(&c->objects[l->object].id, path);
         if (l->verdict == LINK_BROKEN)
             f.reason = CHECK_BECAUSE_BROKEN;
-        else if (l->verdict == LINK_PENDING && l->parent == NO_LINK && l->before.seq)
+        else if (l->verdict == LINK_PENDING && l->parent == NO_LINK && l->before.seq && l->self.seq >= needed_from(c))
             f = (struct check_finding){ CHECK_NOT_ARRIVED, CHECK_BECAUSE_WAITS, path, l->before.seq, 0 };
         else if (l->verdict != LINK_FORKED)
             continue;

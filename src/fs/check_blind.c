@@ -65,7 +65,7 @@ void check_manifest_rest(struct checking *c)
     check_header(c);
     for (size_t k = 0; k < m->count; k++)
         if (!m->lines[k].seen && !checked_find(c, &m->lines[k].id))
-            buf_append(&c->missing, m->lines[k].id.b, sizeof m->lines[k].id.b);
+            note_missing(c, &m->lines[k].id, NAMED_NOW);
 }
 
 /* --- one object ----------------------------------------------------------------------- */

@@ -83,7 +83,7 @@ static int name_published(void *ctx, const struct segment_row *s)
 
     if (c->older && id_equal(&s->id, &c->last_carrier))
         return 0;                /* told as such */
-    checked_named(c, &s->id, s->length, memcmp(s->sha256, none, sizeof none) ? s->sha256 : NULL);
+    checked_named(c, &s->id, NAMED_NOW, s->length, memcmp(s->sha256, none, sizeof none) ? s->sha256 : NULL);
     return c->missing.failed ? -ENOMEM : 0;
 }
 

@@ -139,7 +139,13 @@ int check_objects(struct checking *c)
 
 /* --- names -------------------------------------------------------------------------------- */
 
-bool checked_named(struct checking *c, const struct id128 *id, uint64_t length, const uint8_t *sha256)
+void note_missing(struct checking *c, const struct id128 *id, uint64_t by)
+{
+    struct missing m = { *id, by };
+    buf_append(&c->missing, &m, sizeof m);
+}
+
+bool checked_named(struct checking *c, const struct id128 *id, uint64_t by, uint64_t length, const uint8_t *sha256)
 {
     struct checked *x = checked_find(c, id);
     uint64_t size;
@@ -147,7 +153,7 @@ bool checked_named(struct checking *c, const struct id128 *id, uint64_t length, 
     if (!x) {
         if (store_size(c->o->store, id, &size) == 0 && (!length || size == length))
             return true;         /* it arrived meanwhile */
-        buf_append(&c->missing, id->b, sizeof id->b);
+        note_missing(c, id, by);
         return false;
     }
     x->named = true;
@@ -172,7 +178,7 @@ static int name_segments(struct checking *c, struct link *l)
         if (s.carrier) {
             if (!id_equal(&s.id, &c->objects[l->object].id))
                 l->incomplete = true;
-        } else if (!checked_named(c, &s.id, told ? s.length : 0, told ? s.sha256 : NULL)) {
+        } else if (!checked_named(c, &s.id, v.seq, told ? s.length : 0, told ? s.sha256 : NULL)) {
             l->incomplete = true;
         }
     }

@@ -34,6 +34,13 @@ struct checked {
     uint64_t number;
 };
 
+/* Named and absent. */
+struct missing {
+    struct id128 id;
+    uint64_t by;               /* number of the publication; NAMED_NOW: the index or the manifest does */
+};
+#define NAMED_NOW UINT64_MAX
+
 struct checking {
     const struct check_options *o;
     struct check_report *report;
@@ -43,7 +50,7 @@ struct checking {
     size_t link_count, link_capacity;
     struct chain chain;
     struct chain_wish wish;
-    struct buf missing;        /* struct id128…, named and absent; with repetitions */
+    struct buf missing;        /* struct missing…, with repetitions */
     struct inspected seen;     /* what is open now */
     struct buf blocks;         /* of it */
     struct index *index;       /* NULL: the store alone */
@@ -58,9 +65,11 @@ void tell_finding(const struct checking *c, const struct check_finding *f);
 
 int check_list(struct checking *c);
 struct checked *checked_find(const struct checking *c, const struct id128 *id);
-/* Something authentic says that there must be this object. `sha256` may be NULL,
- * `length` 0. False when it is absent or short; -ENOMEM is kept in c->missing. */
-bool checked_named(struct checking *c, const struct id128 *id, uint64_t length, const uint8_t *sha256);
+/* Something authentic says that there must be this object (`by`: see struct missing).
+ * `sha256` may be NULL, `length` 0. False when it is absent or short; -ENOMEM is kept
+ * in c->missing. */
+bool checked_named(struct checking *c, const struct id128 *id, uint64_t by, uint64_t length, const uint8_t *sha256);
+void note_missing(struct checking *c, const struct id128 *id, uint64_t by);
 /* inspect_object into c->seen. */
 enum inspection checked_open(struct checking *c, const struct checked *x);
 /* The same of one that was whole before: false, with a verdict, when it no longer is. */

@@ -5,6 +5,7 @@
  *   DEST/folder-<number>/<name>              files of one directory together
  *   DEST/folder-<number>/file-<number>       one whose name is not known
  *   … .incomplete                            blocks are missing
+ *   … .older-end                             a second form, with what was cut off
  *   … .<number of the file>                  the name was taken
  *   DEST/.salvage.partial                    the one that is being written
  *
@@ -25,7 +26,8 @@
 #define NUMBER_TEXT 32
 #define TRIES 1000u
 static const char partial[] = ".salvage.partial";
-static const char incomplete_suffix[] = ".incomplete";
+/* By the marks of landing_finish. */
+static const char *const endings[] = { "", ".incomplete", ".older-end", ".older-end.incomplete" };
 
 static void number_text(uint64_t ino, char out[NUMBER_TEXT])
 {
@@ -83,10 +85,10 @@ static size_t fitting(const uint8_t *name, size_t len, size_t appended)
     return len;
 }
 
-static int try_names(struct landing *l, const uint8_t *base, size_t base_len, const char *number, bool incomplete)
+static int try_names(struct landing *l, const uint8_t *base, size_t base_len, const char *number, unsigned marks)
 {
     char name[NAME_LIMIT + 1], more[NUMBER_TEXT + 32] = "";
-    const char *end = incomplete ? incomplete_suffix : "";
+    const char *end = endings[marks];
     int rc = -EEXIST;
 
     for (unsigned k = 0; rc == -EEXIST && k < TRIES; k++) {
@@ -106,7 +108,7 @@ static int try_names(struct landing *l, const uint8_t *base, size_t base_len, co
 }
 
 int landing_finish(struct landing *l, uint64_t ino, uint64_t size, const uint8_t *name, size_t name_len,
-                   bool incomplete)
+                   unsigned marks)
 {
     char number[NUMBER_TEXT], nameless[NUMBER_TEXT + 8];
     int rc = ftruncate(l->fd, (off_t)size) ? -errno : 0;
@@ -118,10 +120,10 @@ int landing_finish(struct landing *l, uint64_t ino, uint64_t size, const uint8_t
     snprintf(nameless, sizeof nameless, "file-%s", number);
     if (rc)
         return rc;
-    rc = name_len ? try_names(l, name, name_len, number, incomplete) : -EINVAL;
+    rc = name_len ? try_names(l, name, name_len, number, marks) : -EINVAL;
     /* Nor when this filesystem has not such a name: its encoding, length, characters. */
     if (rc == -EINVAL || rc == -EILSEQ || rc == -ENAMETOOLONG)
-        rc = try_names(l, (const uint8_t *)nameless, strlen(nameless), number, incomplete);
+        rc = try_names(l, (const uint8_t *)nameless, strlen(nameless), number, marks);
     return rc;
 }
 

@@ -9,7 +9,10 @@
  * the runs, however far apart they are.
  *
  *   end     a block is sealed short only at the end of a file.  What older runs name
- *           behind a short block was cut off, and is left out (and counted)
+ *           behind a short block was cut off, and is left out (and counted).  Nearly
+ *           always: a file that went on behind a hole keeps the short block, and a
+ *           block that was moved tells the file's version and not its own.  So there is
+ *           a second file with all of it, whose name ends in `.older-end`
  *   gaps    a hole of the file and a segment that is missing look the same
  *   mixed   blocks of several versions: a file that was changed in part, or one that
  *           was cut at a multiple of 4096 and written anew; cannot be told apart
@@ -30,6 +33,7 @@ struct sweep {
     size_t heap_count;
     struct landing *l;
     struct salvage_file *f;
+    bool all;                  /* what was cut off, too */
     uint64_t at;               /* block */
     uint64_t ended_by;         /* version of the newest short block passed; 0: none */
     uint64_t version;          /* of what was written last */
@@ -112,7 +116,7 @@ static int take(struct sweep *w, const struct piece *p, uint64_t end)
 {
     int rc = 0;
 
-    if (p->version < w->ended_by) {
+    if (p->version < w->ended_by && !w->all) {
         w->f->left_out += end - w->at;
         w->at = end;
         return 0;
@@ -158,7 +162,7 @@ static int sweep(struct sweep *w)
         uint64_t end = p->first + p->count;
         if (w->next < w->count && w->v[w->next].first < end)
             end = w->v[w->next].first;   /* the next one may be better */
-        if (p->version >= w->ended_by) {
+        if (p->version >= w->ended_by || w->all) {
             w->f->gaps += gap;
             gap = 0;
         }
@@ -212,29 +216,42 @@ static bool is_local(int rc)
     return rc == -EFBIG || rc == -EINVAL || rc == -EILSEQ || rc == -ENAMETOOLONG || rc == -EEXIST || rc == -EOVERFLOW;
 }
 
-int salvage_file(struct salvaging *s, struct piece *pieces, size_t count)
+/* One file of the destination from the sorted pieces. */
+static int write_file(struct salvaging *s, struct piece *pieces, size_t count, uint32_t *heap, bool all,
+                      struct salvage_file *f)
 {
     struct landing l = { .folder = -1, .fd = -1 };
-    struct salvage_file f = { 0 };
-    struct sweep w = { .s = s, .v = pieces, .count = count, .heap = calloc(count, sizeof *w.heap), .l = &l, .f = &f };
+    struct sweep w = { .s = s, .v = pieces, .count = count, .heap = heap, .l = &l, .f = f, .all = all };
     uint64_t ino = pieces[0].ino;
     size_t len = 0;
-
-    qsort(pieces, count, sizeof *pieces, by_first);
     const struct piece *named = newest_name(pieces, count);
     const uint8_t *name = named ? piece_name(s, named, &len) : NULL;
-    int rc = w.heap ? landing_begin(s, &l, ino, newest_parent(pieces, count)) : -ENOMEM;
+
+    int rc = landing_begin(s, &l, ino, newest_parent(pieces, count));
     if (!rc)
         rc = sweep(&w);
     if (!rc)
-        rc = landing_finish(&l, ino, f.size, name, len, f.lost || f.gaps);
-    f.path = l.path;
+        rc = landing_finish(&l, ino, f->size, name, len,
+                            (all ? LANDING_OLDER_END : 0) | (f->lost || f->gaps ? LANDING_INCOMPLETE : 0));
+    f->path = l.path;
     if (!rc || is_local(rc)) {
-        f.error = rc;
-        tell(s, &f);
+        f->error = rc;
+        tell(s, f);
         rc = 0;
     }
     landing_end(&l);
-    free(w.heap);
+    return rc;
+}
+
+int salvage_file(struct salvaging *s, struct piece *pieces, size_t count)
+{
+    struct salvage_file f = { 0 }, older = { 0 };
+    uint32_t *heap = calloc(count, sizeof *heap);
+
+    qsort(pieces, count, sizeof *pieces, by_first);
+    int rc = heap ? write_file(s, pieces, count, heap, false, &f) : -ENOMEM;
+    if (!rc && f.left_out)
+        rc = write_file(s, pieces, count, heap, true, &older);
+    free(heap);
     return rc;
 }

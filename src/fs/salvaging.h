@@ -58,8 +58,9 @@ struct landing {
 int landing_begin(const struct salvaging *s, struct landing *l, uint64_t ino, uint64_t parent);
 int landing_write(const struct landing *l, const uint8_t *bytes, size_t len, uint64_t offset);
 /* Gives it its size and its name, or another one that is free. */
+enum { LANDING_INCOMPLETE = 1, LANDING_OLDER_END = 2 };
 int landing_finish(struct landing *l, uint64_t ino, uint64_t size, const uint8_t *name, size_t name_len,
-                   bool incomplete);
+                   unsigned marks);
 /* Removes what was not finished. */
 void landing_end(struct landing *l);
 

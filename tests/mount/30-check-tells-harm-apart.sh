@@ -10,7 +10,7 @@ KEY=$TMP/key
 (umask 077 && head -c 64 /dev/urandom >"$KEY")
 mkdir "$MNT"
 "$ECLUSE" init --keyfile "$KEY" --recovery-out "$SHEET" --state "$STATE" "$STORE" >/dev/null
-open_vault() { "$ECLUSE" mount --keyfile "$KEY" --state "$STATE" "$@" "$STORE" "$MNT"; }
+open_vault() { "$ECLUSE" mount --keyfile "$KEY" --state "$STATE" "$STORE" "$MNT"; }
 
 # Three publications; the second has a segment of its own beside its carrier, for the
 # daemon was killed with something staged and acknowledged.
@@ -150,7 +150,7 @@ for path in "$plain" "$second"; do
     [ $((at + len + 200)) -lt $((size - 60)) ] || fail "no padding in $path"
     # Nothing but the hash covers padding, and nothing but the index has that of a carrier.
     [ "$path" = "$plain" ] && word=attack || word=ok
-    flipped "$path" padding $((size - 100)) ok attack ok $word ok damaged
+    flipped "$path" padding $((size - 100)) ok attack ok "$word" ok damaged
     flipped "$path" trailer $((size - 30)) attack attack attack attack ok damaged
 done
 echo "flips: $tried verdicts"
@@ -169,7 +169,11 @@ for path in "$plain" "$second"; do
     harm="$path cut to a smaller class"
     chmod u+w "$STORE/$path" && truncate -s $((size / 2)) "$STORE/$path"
     verdict state not_arrived short "$path"
-    [ "$path" = "$plain" ] && verdict recovery not_arrived short "$path" || verdict recovery attack trailer "$path"
+    if [ "$path" = "$plain" ]; then
+        verdict recovery not_arrived short "$path"
+    else
+        verdict recovery attack trailer "$path"
+    fi
     verdict blind ok
     verdict manifest damaged differs "$path"
     reset "$path"

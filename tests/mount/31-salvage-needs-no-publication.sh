@@ -19,6 +19,7 @@ pattern old 300000 >"$MNT/versions/longer"
 pattern old 500000 >"$MNT/versions/replaced"
 pattern gone 70001 >"$MNT/again/same name"
 # Names that mean something to a shell, to a terminal, or to us.
+# shellcheck disable=SC2016 # it is the name
 for name in -rf '$(reboot)' '*' ' ' '~' .salvage.partial x.incomplete file-3 folder-3 "$(printf 'bell\a\033[2J')" \
     "$(printf '%0255d' 0)" "$(printf 'é%.0s' $(seq 127))"; do
     pattern "$name" 5001 >"$MNT/names/$name"
@@ -41,7 +42,7 @@ for i in $(seq 1 50); do echo "many $i" >"$MNT/many/filled $i"; done
 flush
 
 # wanted : hash and size of each content, a sparse file's without the zeros at its end
-sums() { find "$1" -type f -size +0 ! -name 'sparse*' -exec sha256sum -z {} + | tr '\0' '\n' | cut -c 1-64 | sort; }
+sums() { find "$1" -type f -size +0 ! -name 'sparse*' ! -name '*.older-end*' -exec sha256sum -z {} + | tr '\0' '\n' | cut -c 1-64 | sort; }
 sums "$MNT" | uniq >"$TMP/want"
 sparse=$(head -c 30000003 "$MNT/tree/documents/sparse" | sha256sum)
 (cd "$MNT" && find . -type f -size +0 -printf '%f\0') | sort -zu >"$TMP/names.want"
@@ -63,6 +64,10 @@ all_there() {
     sums "$TMP/out" >"$TMP/got"
     same "contents that are missing" "" "$(comm -23 "$TMP/want" <(uniq "$TMP/got"))"
     same "the file with a hole, up to its last byte" "$sparse" "$(head -c 30000003 "$TMP/out"/folder-*/sparse.incomplete | sha256sum)"
+    # A file that was shortened, once more with what was behind its end.
+    same "files with an older end" shorter.older-end "$(cd "$TMP/out" && find . -name '*.older-end*' -printf '%f\n')"
+    same "the older end" "$(pattern old 900000 | tail -c +126977 | sha256sum)" \
+        "$(tail -c +126977 "$TMP"/out/folder-*/shorter.older-end | sha256sum)"
     # What is there beyond what was last there: the two files that were removed, and nothing else.
     same "contents that nobody wrote" "$({ pattern gone 70001 | sha256sum && pattern old 500000 | sha256sum; } |
         cut -c 1-64 | sort)" "$(comm -13 "$TMP/want" <(uniq "$TMP/got"))"
@@ -82,7 +87,7 @@ grep -q '^damaged: .*index and store' "$TMP/said" || fail "that the publications
 salvage 8
 all_there
 # Names: each that is in the vault is there, but for the copy that shares all its blocks.
-(cd "$TMP/out" && find . -type f -printf '%f\0') | sed -z 's/\.incomplete$//' | sort -zu >"$TMP/names.got"
+(cd "$TMP/out" && find . -type f -printf '%f\0') | sed -z 's/\.incomplete$//; s/\.older-end$//' | sort -zu >"$TMP/names.got"
 comm -z -23 "$TMP/names.want" "$TMP/names.got" | tr '\0' '\n' >"$TMP/names.lost"
 # Of two links one name is known; a name of 255 bytes stays, for nothing is added to it.
 same "names that are lost" 1 "$(grep -cxE 'numbers.txt|same-numbers' "$TMP/names.lost" || true)"

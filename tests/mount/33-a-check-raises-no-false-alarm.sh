@@ -38,8 +38,8 @@ cp -a "$STATE" "$TMP/state.copy"
 mount_vault && echo a >"$MNT/a" && umount_vault
 mv "$STATE" "$TMP/state.a" && mv "$TMP/state.copy" "$STATE"
 mount_vault 2>/dev/null && echo b >"$MNT/b" && umount_vault
-for state in "$STATE" "$TMP/state.a"; do
-    expect_exit 0 "$ECLUSE" check --passfile "$PASS" --state "$state" "$STORE"
+for copy in "$STATE" "$TMP/state.a"; do
+    expect_exit 0 "$ECLUSE" check --passfile "$PASS" --state "$copy" "$STORE"
     grep -q 'other devices.*: 1$' "$TMP/said" || fail "the other branch is not counted: $(cat "$TMP/said")"
 done
 
