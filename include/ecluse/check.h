@@ -33,6 +33,7 @@ struct manifest {
 };
 /* Lines as sha256sum writes them. E_FORMAT with *line set when one is not "<64 hex>
  * <path>", names a file that is none of the store's, or twice; -EIO… */
+int manifest_parse(const void *bytes, size_t len, struct manifest *out, size_t *line);
 int manifest_read(const char *path, struct manifest *out, size_t *line);
 void manifest_free(struct manifest *m);
 

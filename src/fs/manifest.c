@@ -215,6 +215,25 @@ static int parse_all(struct manifest *m, char *text, size_t *line)
     return 0;
 }
 
+int manifest_parse(const void *bytes, size_t len, struct manifest *out, size_t *line)
+{
+    char *text = malloc(len + 1);
+
+    *out = (struct manifest){ .lines = calloc(len / (SUM_TEXT + 3) + 1, sizeof *out->lines) };
+    *line = 1;
+    int rc = text && out->lines ? 0 : -ENOMEM;
+    if (!rc) {
+        if (len)
+            memcpy(text, bytes, len);
+        text[len] = '\0';
+        rc = strlen(text) == len ? parse_all(out, text, line) : E_FORMAT;
+    }
+    free(text);
+    if (rc)
+        manifest_free(out);
+    return rc;
+}
+
 int manifest_read(const char *path, struct manifest *out, size_t *line)
 {
     uint8_t *bytes = NULL;
@@ -223,21 +242,9 @@ int manifest_read(const char *path, struct manifest *out, size_t *line)
     *out = (struct manifest){ 0 };
     *line = 0;
     int rc = io_read_file(AT_FDCWD, path, MANIFEST_LIMIT, &bytes, &len);
-    if (rc)
-        return rc;
-    char *text = malloc(len + 1);
-    out->lines = calloc(len / (SUM_TEXT + 3) + 1, sizeof *out->lines);
-    rc = text && out->lines ? 0 : -ENOMEM;
-    if (!rc) {
-        if (len)
-            memcpy(text, bytes, len);
-        text[len] = '\0';
-        rc = strlen(text) == len ? parse_all(out, text, line) : E_FORMAT;
-    }
-    free(text);
+    if (!rc)
+        rc = manifest_parse(bytes, len, out, line);
     free(bytes);
-    if (rc)
-        manifest_free(out);
     return rc;
 }
 

@@ -99,6 +99,13 @@ grep -q 'Fichiers récupérés' "$TMP/said" || fail "a salvage speaks no French:
 same "nothing of a terminal's language is printed" "" "$(grep -c "$(printf '\033')" "$TMP/said" | grep -vx 0 || true)"
 rm -rf "$TMP/fr"
 
+# Progress, where there is a terminal.
+"$TOOLS/terminal" -- "$ECLUSE" salvage --recovery-file "$SHEET" "$STORE" "$TMP/shown" >"$TMP/said" || true
+grep -q 'Reading the store: 0 %' "$TMP/said" || fail "no progress is shown: $(cat "$TMP/said")"
+"$TOOLS/terminal" -- "$ECLUSE" check --recovery-file "$SHEET" "$STORE" >"$TMP/said" || true
+grep -q 'Checking objects: 0 %' "$TMP/said" || fail "no progress is shown: $(cat "$TMP/said")"
+rm -rf "$TMP/shown"
+
 # With the passphrase of this device's state, and as JSON.
 listing "$STATE" >"$TMP/state.before"
 rm -rf "$TMP/out"
