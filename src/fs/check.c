@@ -61,7 +61,7 @@ static void tell_objects(struct checking *c)
         struct checked *x = &c->objects[k];
         look_again(c, x);
         if (x->verdict == CHECK_OK) {
-            c->report->count[CHECK_OK]++;
+            c->report->count[CHECK_OK] += x->inspection == INSPECT_WHOLE;
             continue;
         }
         object_path(&x->id, path);
@@ -70,9 +70,8 @@ static void tell_objects(struct checking *c)
     }
 }
 
-/* The number of the first publication that is needed: what earlier ones lack is no
- * loss.  Without checkpoints that is the first of all. */
-static uint64_t needed_from(const struct checking *c)
+/* What earlier ones lack is no loss.  Without checkpoints that is the first of all. */
+uint64_t check_needed_from(const struct checking *c)
 {
     (void)c;
     return 1;
@@ -95,7 +94,7 @@ static void tell_missing(struct checking *c)
     if (count)
         qsort(v, count, sizeof *v, by_id);
     for (size_t k = 0; k < count; k++) {
-        if (v[k].by < needed_from(c) || (k && id_equal(&v[k - 1].id, &v[k].id)))
+        if (v[k].by < check_needed_from(c) || (k && id_equal(&v[k - 1].id, &v[k].id)))
             continue;
         object_path(&v[k].id, path);
         tell_finding(c, &(struct check_finding){ CHECK_NOT_ARRIVED, CHECK_BECAUSE_ABSENT, path, 0, 0 });
@@ -111,7 +110,7 @@ static void tell_links(const struct checking *c)
         object_path(&c->objects[l->object].id, path);
         if (l->verdict == LINK_BROKEN)
             f.reason = CHECK_BECAUSE_BROKEN;
-        else if (l->verdict == LINK_PENDING && l->parent == NO_LINK && l->before.seq && l->self.seq >= needed_from(c))
+        else if (l->verdict == LINK_PENDING && l->parent == NO_LINK && l->before.seq && l->self.seq >= check_needed_from(c))
             f = (struct check_finding){ CHECK_NOT_ARRIVED, CHECK_BECAUSE_WAITS, path, l->before.seq, 0 };
         else if (l->verdict != LINK_FORKED)
             continue;
@@ -171,16 +170,17 @@ static int with_keys(struct checking *c)
         rc = check_index_names(c);
     if (rc)
         return rc;
-    check_judge(c);
     rc = chain_order(c->links, c->link_count, &c->wish, &c->chain);
     if (rc)
         return rc;
     count_links(c);
+    check_judge(c);
     rc = check_rows(c);
     if (!rc)
         rc = check_index_rows(c);
     if (!rc && (c->o->read_data || c->o->manifest))
         rc = check_data(c);
+    check_judge(c);
     return rc;
 }
 

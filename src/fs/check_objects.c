@@ -78,10 +78,13 @@ enum inspection checked_open(struct checking *c, const struct checked *x)
 
 bool checked_again(struct checking *c, struct checked *x)
 {
-    if (checked_open(c, x) == INSPECT_WHOLE)
-        return true;
-    give_verdict(x, CHECK_NOT_ARRIVED, CHECK_BECAUSE_CHANGING, 0);
-    return false;
+    enum inspection now = checked_open(c, x);
+
+    if (now == INSPECT_GONE)
+        x->inspection = INSPECT_GONE;   /* judged at the end */
+    else if (now != INSPECT_WHOLE)
+        give_verdict(x, CHECK_NOT_ARRIVED, CHECK_BECAUSE_CHANGING, 0);
+    return now == INSPECT_WHOLE;
 }
 
 int checked_publication(const struct checking *c, struct publication_view *v)
@@ -121,7 +124,7 @@ static int look_at(struct checking *c, size_t k)
         x->inspection = INSPECT_MALFORMED;
         return 0;
     }
-    x->carrier = true;
+    x->named_by = v.seq;
     return add_link(c, k, &v);
 }
 
@@ -156,7 +159,8 @@ bool checked_named(struct checking *c, const struct id128 *id, uint64_t by, uint
         note_missing(c, id, by);
         return false;
     }
-    x->named = true;
+    if (x->named_by < by)
+        x->named_by = by;
     if (length && !x->length)
         x->length = length;
     if (sha256 && !x->hashed) {
@@ -198,13 +202,13 @@ int check_names(struct checking *c)
 
 static void judge_strange(struct checked *x)
 {
-    if (x->named)
+    if (x->named_by)
         give_verdict(x, CHECK_ATTACK, CHECK_BECAUSE_REPLACED, 0);
     else
         give_verdict(x, CHECK_FOREIGN, CHECK_BECAUSE_OTHER_VAULT, 0);
 }
 
-static void judge(struct checked *x)
+static void judge(const struct checking *c, struct checked *x)
 {
     switch ((enum inspection)x->inspection) {
     case INSPECT_WHOLE:
@@ -212,7 +216,7 @@ static void judge(struct checked *x)
             give_verdict(x, CHECK_DAMAGED, CHECK_BECAUSE_MALFORMED, 0);
         return;
     case INSPECT_GONE:
-        if (x->named || x->carrier)
+        if (x->named_by >= check_needed_from(c))
             give_verdict(x, CHECK_NOT_ARRIVED, CHECK_BECAUSE_ABSENT, 0);
         return;
     case INSPECT_SHORT: give_verdict(x, CHECK_NOT_ARRIVED, CHECK_BECAUSE_SHORT, 0); return;
@@ -236,5 +240,5 @@ static void judge(struct checked *x)
 void check_judge(struct checking *c)
 {
     for (size_t k = 0; k < c->count; k++)
-        judge(&c->objects[k]);
+        judge(c, &c->objects[k]);
 }

@@ -20,26 +20,25 @@
 #include <ecluse/check.h>
 #include <ecluse/index.h>
 
+/* Not a publication: the index or the manifest. */
+#define NAMED_NOW UINT64_MAX
+
+/* Named and absent. */
+struct missing { struct id128 id; uint64_t by; };
+
 struct checked {
     struct id128 id;
     uint64_t size;             /* of the file, when it was listed */
     uint64_t length;           /* that it must have, as a publication or the index tells; 0: untold */
     uint8_t sha256[SHA256_SIZE];
     bool hashed;               /* … and its hash */
-    bool named;                /* by a publication or the index */
-    bool carrier;              /* it carries a publication */
+    uint64_t named_by;         /* the last publication that names it, its own if it carries one;
+                                * NAMED_NOW: the index; 0: nothing */
     uint8_t inspection;        /* enum inspection */
     uint8_t verdict, reason;   /* CHECK_OK: none yet */
     int error;
     uint64_t number;
 };
-
-/* Named and absent. */
-struct missing {
-    struct id128 id;
-    uint64_t by;               /* number of the publication; NAMED_NOW: the index or the manifest does */
-};
-#define NAMED_NOW UINT64_MAX
 
 struct checking {
     const struct check_options *o;
@@ -65,14 +64,14 @@ void tell_finding(const struct checking *c, const struct check_finding *f);
 
 int check_list(struct checking *c);
 struct checked *checked_find(const struct checking *c, const struct id128 *id);
-/* Something authentic says that there must be this object (`by`: see struct missing).
+/* Something authentic (`by`) says that there must be this object.
  * `sha256` may be NULL, `length` 0. False when it is absent or short; -ENOMEM is kept
  * in c->missing. */
 bool checked_named(struct checking *c, const struct id128 *id, uint64_t by, uint64_t length, const uint8_t *sha256);
 void note_missing(struct checking *c, const struct id128 *id, uint64_t by);
 /* inspect_object into c->seen. */
 enum inspection checked_open(struct checking *c, const struct checked *x);
-/* The same of one that was whole before: false, with a verdict, when it no longer is. */
+/* The same of one that was whole before: false, and it is judged, when it no longer is. */
 bool checked_again(struct checking *c, struct checked *x);
 
 /* --- with keys: check_objects.c, check_rows.c, check_data.c, check_index.c ------------ */
@@ -81,8 +80,11 @@ int check_objects(struct checking *c);
 int check_names(struct checking *c);
 /* The publication that is open in c->seen. E_FORMAT. */
 int checked_publication(const struct checking *c, struct publication_view *v);
-/* Verdicts of objects that did not open, once all that names them was read. */
+/* Verdicts of objects that did not open, once all that names them was read and the
+ * order is known; once more at the end. */
 void check_judge(struct checking *c);
+/* The number of the first publication that is needed. */
+uint64_t check_needed_from(const struct checking *c);
 int check_rows(struct checking *c);
 /* Blocks that some row refers to. */
 struct block_need { struct id128 id; uint32_t offset; uint16_t count, sealed; };

@@ -114,7 +114,7 @@ static enum inspection judge_front(const struct keyring *keys, const struct id12
     struct segment_header h;
     enum inspection result = INSPECT_STRANGE;
 
-    if (all_zero(front, got))
+    if (all_zero(front, got) && size <= SEGMENT_MAX)
         return size < SEGMENT_MIN ? INSPECT_SHORT : INSPECT_FILLING;
     for (uint32_t epoch = 0; result == INSPECT_STRANGE && epoch <= keyring_epoch(keys); epoch++)
         result = judge_under(keys, id, epoch, fd, size, front, got);

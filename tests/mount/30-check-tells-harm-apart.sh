@@ -259,6 +259,11 @@ harm="garbage named like an object"
 head -c 65536 /dev/urandom >"$STORE/$name"
 for form in state recovery blind manifest; do verdict $form foreign other_vault "$name"; done
 rm -f "$STORE/$name"
+harm="a terabyte of nothing named like an object"
+truncate -s 1T "$STORE/$name"
+for form in state recovery-data blind manifest; do verdict $form foreign other_vault "$name"; done
+expect_exit 8 "$ECLUSE" manifest "$STORE"
+rm -f "$STORE/$name"
 
 foreign() { # foreign PATH COMMAND...
     local path=$1
