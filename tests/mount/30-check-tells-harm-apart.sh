@@ -231,7 +231,7 @@ for form in state recovery; do verdict $form attack misplaced "$plain"; done
 for form in blind manifest; do verdict $form damaged "" "$plain"; done
 reset "$plain" "$last"
 harm="an object under another name"
-name=segments/00/000000000000000000000000000000
+name=segments/00/123456789abcdef0123456789abcde
 cp "$STORE/$plain" "$STORE/$name"
 for form in state recovery; do verdict $form attack misplaced "$name"; done
 verdict blind damaged misplaced "$name"
