@@ -160,6 +160,9 @@ int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 int command_recover(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_manifest(int argc, char **argv);
+int command_salvage(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

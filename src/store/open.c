@@ -146,6 +146,11 @@ int store_writable(struct store *s)
     return rc == -EROFS || rc == -EACCES || rc == -EPERM ? E_STORE_READ_ONLY : rc;
 }
 
+const char *store_header_name(const struct store *s)
+{
+    return s->header;
+}
+
 int store_statvfs(struct store *s, struct statvfs *out)
 {
     return fstatvfs(s->root, out) ? -errno : 0;
