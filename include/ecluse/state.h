@@ -5,6 +5,8 @@
  *   <state>/lock      flock; machine id, inode and birth time of the file itself
  *   <state>/keyring   <state>/index.db[-wal]   <state>/journal   <state>/staging/
  *   <state>/ballast   up to 64 MiB that deletions may use on a full disk
+ *   <state>/heads     the last publications seen of other devices
+ *   <state>/store     where the store was, as a path
  *   <state>/damaged   only when damage was found while mounted: what
  *
  * Mode 0700.  state_open takes the lock for the life of the object.
@@ -51,7 +53,8 @@ struct state {
     int staging;           /* descriptor of staging/ */
     int lock;              /* held */
     bool cloned;           /* copied, restored or moved since it was last used */
-    char damaged[64];      /* what E_STATE_DAMAGED or E_KEYRING is about: "journal", "staging/<id>"… */
+    char damaged[64];      /* what E_STATE_DAMAGED or E_KEYRING is about: "journal", "staging/<id>"…;
+                            * E_OLDER_STATE: the object that the store lacks, "segments/…" */
     struct keyring *keys;  /* loaded, locked */
 };
 /* Opens and locks. E_STATE_MISSING, E_STATE_IN_USE, E_STATE_FOREIGN (keyring of

@@ -28,6 +28,9 @@ int store_create(const char *path, const struct id128 *vault, const void *header
 int store_open(struct store **out, const char *path, uint8_t **header, size_t *header_len);
 void store_close(struct store *s);
 
+/* Is its header still there? */
+bool store_present(struct store *s);
+
 /* 0 when objects can be added, E_STORE_READ_ONLY or -errno otherwise. Tries
  * without leaving a trace. */
 int store_writable(struct store *s);

@@ -25,7 +25,7 @@ int blame_state(const struct mount_config *c, const struct state *s, const char 
 {
     char file[PATH_MAX];
 
-    if ((error != E_STATE_DAMAGED && error != E_KEYRING) || !*s->damaged)
+    if ((error != E_STATE_DAMAGED && error != E_KEYRING && error != E_OLDER_STATE) || !*s->damaged)
         return blame(c, path, error);
     snprintf(file, sizeof file, "%.*s/%s", (int)(PATH_MAX - sizeof s->damaged - 2), path, s->damaged);
     return blame(c, file, error);
