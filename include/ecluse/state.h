@@ -66,6 +66,11 @@ int state_adopt(struct state *s);
 /* Makes the lock file say, durably, that this is a copy (sets `cloned`). */
 int state_disown(struct state *s);
 void state_close(struct state *s);
+/* The vault of that state at that (real) path of a store: E_OTHER_VAULT when another
+ * state beside it was last used there, and this one was not. 0 also without a state. */
+int place_check(const char *state_path, const char *store_path);
+/* From now on it is. */
+int place_claim(int state_dir, const char *store_path);
 /* Notes and logs that `what` (a file of the state) is damaged, for this process
  * in `damaged`, for the next mounts in the file of that name, which makes them
  * refuse. E_STATE_DAMAGED. */

@@ -53,15 +53,14 @@ static int look_at_maps(struct walk *w, struct inode *i)
     int rc = map ? 0 : -ENOMEM;
 
     while (!rc) {
+        pthread_mutex_lock(&w->fs->meta);
         rc = map_copy(w->fs, i, n, map);
-        for (uint32_t k = 0; !rc && k < map->count; k++)
+        if (!rc)
+            rc = map_next(w->fs, i, n + 1, &n);
+        pthread_mutex_unlock(&w->fs->meta);
+        for (uint32_t k = 0; (!rc || rc == -ENOENT) && k < map->count; k++)
             if (is_missing(w, map->v[k].segment))
                 rc = 1;
-        if (rc)
-            break;
-        pthread_mutex_lock(&w->fs->meta);
-        rc = map_next(w->fs, i, n + 1, &n);
-        pthread_mutex_unlock(&w->fs->meta);
     }
     free(map);
     return rc == -ENOENT ? 0 : rc;
