@@ -29,10 +29,17 @@ make_attacked() {
     rm -f "$DIR/ballast" # 64 MiB less to copy
 }
 
-# open_vault [option...] : its sentences and its log are in $TMP/said
+# open_vault [option...] : its sentences, and its log while it is mounted, are in $TMP/said
 open_vault() {
-    timeout 60 "$ECLUSE" mount --keyfile "$KEY" --state "$STATE" -v "$@" "$STORE" "$MNT" >"$TMP/said" 2>&1
+    local pid
+    rm -f "$TMP/said"
+    "$ECLUSE" mount --foreground --keyfile "$KEY" --state "$STATE" "$@" "$STORE" "$MNT" >>"$TMP/said" 2>&1 </dev/null &
+    pid=$!
+    until_true mounted_or_gone $pid
+    if mountpoint -q "$MNT"; then return 0; fi
+    wait $pid
 }
+mounted_or_gone() { mountpoint -q "$MNT" || ! kill -0 "$1" 2>/dev/null; }
 close_vault() { "$ECLUSE" umount --state "$STATE" "$MNT" >"$TMP/said.umount" 2>&1; local rc=$?; until_true no_daemon; return $rc; }
 flush_vault() { "$ECLUSE" flush --state "$STATE" "$MNT"; }
 
@@ -46,7 +53,7 @@ refused() {
     mountpoint -q "$MNT" && fail "$why: something is mounted"
     return 0
 }
-says() { grep -qE -- "$1" "$TMP/said" || fail "it does not say «$1»: $(cat "$TMP/said")"; }
+says() { grep -aqE -- "$1" "$TMP/said" || fail "it does not say «$1»: $(cat "$TMP/said")"; }
 
 # fill : files of all kinds of sizes in several publications, the truth in $TRUTH
 fill() {
