@@ -29,7 +29,7 @@ plant() { # plant FILE : under a random id
 planted=0
 for from in 0 12 96 108 $((96 + 4124)) $((108 + 4124)); do
     for size in 65536 131072; do
-        tail -c +$((from + 1)) "$made" | head -c $size >"$TMP/piece"
+        dd if="$made" of="$TMP/piece" bs=64k skip="$from" count=$size iflag=skip_bytes,count_bytes,fullblock status=none
         truncate -s $size "$TMP/piece"
         plant "$TMP/piece"
         planted=$((planted + 1))

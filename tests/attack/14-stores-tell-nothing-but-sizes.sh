@@ -10,7 +10,7 @@ work() { # work WORD : the same steps, other names and contents
     local k
     mkdir "$MNT/$1"
     for k in $(seq 30); do
-        yes "$1 $k" | head -c $((k * 3777)) >"$MNT/$1/$1-$k"
+        head -c $((k * 3777)) < <(yes "$1 $k" 2>/dev/null) >"$MNT/$1/$1-$k"
         [ $((k % 10)) != 0 ] || flush_vault
     done
     rm "$MNT/$1/$1-7" && mv "$MNT/$1/$1-8" "$MNT/$1-moved"

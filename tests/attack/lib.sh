@@ -10,6 +10,7 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/../mount/lib.sh"
 as_root || skip "needs root, to write into read-only objects"
+need rsync
 
 KEY=$TMP/key TRUTH=$TMP/truth
 FORGE=$TOOLS/forge
@@ -106,12 +107,11 @@ keep() {
 }
 back() {
     back_store "$1"
-    find "$DIR" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
-    (cd "$TMP/kept-$1/state" && find . -mindepth 1 -maxdepth 1 ! -name lock -exec cp -a --sparse=always {} "$DIR/" \;)
+    rsync -a --checksum --delete --exclude lock "$TMP/kept-$1/state/" "$DIR/"
 }
-back_store() {
-    rm -rf "$STORE"
-    cp -a "$TMP/kept-$1/store" "$STORE"
+back_store() { # objects all have one time: their bytes are compared
+    find "$STORE" -mindepth 1 -maxdepth 3 ! -type f ! -type d -delete 2>/dev/null || true
+    rsync -a --checksum --delete --force "$TMP/kept-$1/store/" "$STORE/"
 }
 
 # unchanged WHY COMMAND... : runs it; nothing in store and state is another afterwards
