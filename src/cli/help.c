@@ -80,6 +80,19 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --recovery-file F takes the recovery key from the sheet F; else it is asked for\n"
       "  --passfile F …    the passphrase or key of this device, as for init\n"
       "  --partial         accepts that publications are missing\n") },
+    { "accept", N_(
+      "ecluse accept --older | --other [--yes] [--passfile F | --extpass COMMAND | --keyfile F]\n"
+      "              [--state DIR] STORE\n"
+      "\n"
+      "Says that a store that is refused is the right one. The vault must not be mounted.\n"
+      "\n"
+      "  --older           the store was restored on purpose, and lacks what was seen\n"
+      "  --other           this vault was put where another one of this device was\n"
+      "  --yes             does not ask\n"
+      "\n"
+      "Nothing is turned back: the folder keeps all its names. What this device has not\n"
+      "published is published; files whose contents are gone are named, and give an error\n"
+      "until their objects come back. The answer is noted in the log.\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -97,6 +110,7 @@ static void overview(void)
         "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
         "  ecluse passwd STORE               changes the passphrase\n"
         "  ecluse recover STORE              opens a vault on a device that does not know it\n"
+        "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"
