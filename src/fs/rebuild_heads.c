@@ -52,6 +52,7 @@ int rebuild_keep_heads(struct rebuild *b)
     if (!old || !old->keys || old->keys != b->o->keys || b->o->partial)
         return 0;
     int rc = heads_read(&heads, old->dir, old->keys);
+    heads.accepted = heads.relied = 0;   /* the new index knows only what is there */
     if (!rc && heads.count)
         rc = heads_write(&heads, b->renewal.files.dir, b->o->keys);
     heads_free(&heads);

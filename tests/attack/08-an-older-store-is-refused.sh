@@ -103,6 +103,12 @@ echo on >"$TRUTH/on" && cp "$TRUTH/on" "$MNT/"
 flush_vault || fail "after accept nothing is published"
 close_vault
 keep accepted
+# Whoever recovers from it is told that there is a gap, and may have what is before it.
+recover() { "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$TMP/recovered" "$@" "$STORE"; }
+expect_exit 8 recover
+says 'waiting for what is missing: [1-9]'
+expect_exit 0 recover --partial
+says '^  Device [0-9a-f]{8}: publication [0-9]+, .*: [a-z]+ [a-z]+ [a-z]+ [a-z]+$'
 # An even older one is refused again.
 rm -r "$STORE/segments" && cp -a "$TMP/kept-old/store/segments" "$STORE/"
 refused 7 "older again"
