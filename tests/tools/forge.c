@@ -103,6 +103,10 @@ static void forge_slot(const char *path, const char *other, const char *keyfile)
     if (keyring_encode(k, &out, &out_len))
         fail("keyring", -EIO);
     store(path, out, out_len);
+    keyring_free(k);
+    free(secret);
+    free(rival);
+    free(out);
 }
 
 static void forge_object(const char *state, const char *keyfile, uint32_t epoch, const char *out)
@@ -110,7 +114,7 @@ static void forge_object(const char *state, const char *keyfile, uint32_t epoch,
     char path[4096];
     size_t len;
     uint8_t *secret = load(keyfile, &len), other[KEY_SIZE] = { 7 };
-    struct segment_key *inside, *outside;
+    struct segment_key *inside = NULL, *outside = NULL;
     struct buf footer = { 0 }, end = { 0 };
     uint8_t *bytes = calloc(1, SEGMENT_MIN), id[33];
 
@@ -131,6 +135,13 @@ static void forge_object(const char *state, const char *keyfile, uint32_t epoch,
     snprintf(path, sizeof path, "%s/%.2s/%s", out, (char *)id, (char *)id + 2);
     store(path, bytes, SEGMENT_DATA + end.len);
     printf("%s\n", (char *)id);
+    segment_key_free(inside);
+    segment_key_free(outside);
+    keyring_free(k);
+    buf_free(&footer);
+    buf_free(&end);
+    free(secret);
+    free(bytes);
 }
 
 int main(int argc, char **argv)
