@@ -30,6 +30,9 @@ void store_close(struct store *s);
 /* The file name of the header; lives as long as s. */
 const char *store_header_name(const struct store *s);
 
+/* Is its header still there? */
+bool store_present(struct store *s);
+
 /* 0 when objects can be added, E_STORE_READ_ONLY or -errno otherwise. Tries
  * without leaving a trace. */
 int store_writable(struct store *s);

@@ -115,6 +115,13 @@ void store_close(struct store *s)
     free(s);
 }
 
+bool store_present(struct store *s)
+{
+    struct stat st;
+
+    return reach_stat(s->root, s->header, &st) == 0;
+}
+
 /* A file without a name is the trial that leaves no trace; where there are none,
  * or no inode is left, what the permissions say has to do. */
 static int try_nameless(int dir)
