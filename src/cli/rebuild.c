@@ -173,7 +173,7 @@ static int add_slot(struct work *w)
     secret_drop(w->r->kept);
     int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
     return rc ? rc : keyring_set_slot(w->fresh, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
-                                      kdf_calibrate(KDF_MILLISECONDS), false);
+                                      secret_cost(w->r->kept), false);
 }
 
 static int make_keys(struct work *w)
