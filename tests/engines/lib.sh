@@ -69,11 +69,16 @@ follow() {
     (cd "$HOME" && exec bash -euo pipefail -c "$(recipe "$1")" </dev/null) || fail "the recipe $1 fails"
 }
 
-# The command of the service that copies; it ends with the store and the place to copy to.
-copy_command() { recipe service | sed -n "s|^ExecStart=||p" | sed "s|%h|$HOME|g"; }
-
-# mend_command : what makes way for an object that was cut on its way
-mend_command() { recipe "$1"; }
+# run_service [PLACE] : what systemd runs when the timer starts the service, one command after the
+# other; the copy goes to PLACE instead of vault
+SERVICE=service
+run_service() {
+    local line
+    while read -ra line; do
+        "${line[@]}" </dev/null || return
+    done < <(recipe $SERVICE | sed -n 's/^ExecStart=\(..*\)/\1/p' |
+        sed "s|%h|$HOME|g; s|far:vault|far:${1:-vault}|g; s|far:arriving|far:${1:+$1-}arriving|g")
+}
 
 # --- a vault at work ---------------------------------------------------------------------
 
@@ -178,13 +183,20 @@ came_back() {
 # or "not arrived yet"; counts in $earlier and $waiting, words in $outcome
 earlier=0 waiting=0
 part_is_no_alarm() {
-    local code=0 k
+    local code=0
     recover_from "$1" || code=$?
-    if [ $code != 0 ]; then
+    if [ -z "$(ls -A "$1")" ]; then
+        [ $code = 2 ] || fail "nothing arrived, and exit $code: $(cat "$TMP/said")"
+        outcome='nothing there'
+    elif [ $code != 0 ]; then
         [ $code = 8 ] && grep -q 'has not arrived' "$TMP/said" || fail "exit $code: $(cat "$TMP/said")"
         waiting=$((waiting + 1)) outcome='not arrived yet'
-        return
+    else
+        an_earlier_tree "$1"
     fi
+}
+an_earlier_tree() {
+    local k
     grep -q 'cannot be read\|forged' "$TMP/said" && fail "an alarm for nothing: $(cat "$TMP/said")"
     tree_of "$1"
     for ((k = 0; k < trees; k++)); do
@@ -198,10 +210,9 @@ part_is_no_alarm() {
 
 # --- rclone ------------------------------------------------------------------------------------
 
-# copy_once LOG : one run of the service, as the timer starts it
+# copy_once LOG : one run of the service, logged
 copy_once() {
-    # shellcheck disable=SC2046
-    RCLONE_LOG_LEVEL=DEBUG RCLONE_USE_JSON_LOG=true RCLONE_LOG_FILE=$TMP/logs/$1 $(copy_command) </dev/null 2>/dev/null
+    RCLONE_LOG_LEVEL=DEBUG RCLONE_USE_JSON_LOG=true RCLONE_LOG_FILE=$TMP/logs/$1 run_service 2>"$TMP/copied"
 }
 
 # One run after the other, until $TMP/enough is there and one more run was begun after.
@@ -247,8 +258,8 @@ work_and_return() {
     came_back "$HOME/returned"
 }
 
-# cut_copies TIMES [COMMAND] : kills a copy to a new place at a random moment, in whatever order,
-# looks at what is there, lets COMMAND make way for what was cut, and the copy end.
+# cut_copies TIMES : kills a copy to a new place at a random moment, in whatever order, and looks at what
+# is there; the last of them then goes on to its end.
 cut_copies() {
     local n place size ms count
     local orders=('' size,ascending size,descending name,descending)
@@ -256,27 +267,43 @@ cut_copies() {
     for ((n = 1; n <= $1; n++)); do
         place=cut-$n
         ms=$((RANDOM % 900 + 150))
-        # shellcheck disable=SC2046
         RCLONE_BWLIMIT=$((size * 2))K RCLONE_TRANSFERS=$((1 << RANDOM % 4)) RCLONE_ORDER_BY=${orders[RANDOM % 4]} \
-            cut_once $ms $(copy_command | sed "s|far:vault|far:$place|")
+            cut_once $ms run_service $place
         fetch "$place" || grep -q 'directory not found' "$TMP/said" || fail "the copy back of a part: $(cat "$TMP/said")"
         mkdir -p "$TMP/cut"
         count=$(find "$TMP/cut" -type f | wc -l)
         part_is_no_alarm "$TMP/cut"
-        echo "killed after $ms ms: $count of $(objects | wc -l) objects; ${outcome}"
+        echo "killed after $ms ms: $count of $(objects | wc -l) objects; $outcome"
     done
     echo "$1 copies killed: $earlier gave an earlier tree, $waiting had not arrived"
-    # The last of them goes on.
-    [ $# = 1 ] || (cd "$HOME" && eval "$(recipe "$2" | sed "s|far:vault|far:$place|")") || fail "$2 fails"
-    $(copy_command | sed "s|far:vault|far:$place|") 2>"$TMP/said" || fail "a copy that was cut does not go on: $(cat "$TMP/said")"
+    run_service $place 2>"$TMP/said" || fail "a copy that was cut does not go on: $(cat "$TMP/said")"
     fetch "$place" || fail "the copy back: $(cat "$TMP/said")"
     same "objects of a copy that went on" "$(listed "$STORE")" "$(listed "$TMP/cut")"
     came_back "$TMP/cut"
 }
 
+# cut_returns TIMES : kills the copy back, which writes under the final names on this disk
+cut_returns() {
+    local n ms size
+    size=$(du -sk --apparent-size "$STORE" | cut -f1)
+    for ((n = 1; n <= $1; n++)); do
+        ms=$((RANDOM % 900 + 150))
+        rm -rf "$TMP/cut"
+        RCLONE_BWLIMIT=$((size * 2))K RCLONE_TRANSFERS=$((1 << RANDOM % 4)) cut_once $ms fetch vault
+        mkdir -p "$TMP/cut"
+        part_is_no_alarm "$TMP/cut"
+        echo "return killed after $ms ms: $(find "$TMP/cut" -type f | wc -l) of $(objects | wc -l) objects; $outcome"
+    done
+    fetch_again vault || fail "a return that was cut does not go on: $(cat "$TMP/said")"
+    same "objects that came back after a cut" "$(listed "$STORE")" "$(listed "$TMP/cut")"
+}
+
 # fetch PLACE : as the recipe brings a store back, to $TMP/cut
 fetch() {
     rm -rf "$TMP/cut"
+    fetch_again "$1"
+}
+fetch_again() {
     (cd "$HOME" && eval "$(recipe return | sed "s|far:vault|far:$1|; s|~/returned|$TMP/cut|")") 2>"$TMP/said"
 }
 
@@ -284,9 +311,30 @@ fetch() {
 cut_once() {
     local pid ms=$1
     shift
-    "$@" >/dev/null 2>&1 </dev/null &
+    "$@" >/dev/null 2>&1 &
     pid=$!
     read -rt "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))" <> <(:) || true
-    kill -9 $pid 2>/dev/null || true
+    # shellcheck disable=SC2046
+    kill -9 $(family $pid) 2>/dev/null || true
     wait $pid 2>/dev/null || true
+}
+
+# --- servers -----------------------------------------------------------------------------------
+
+# run_server COMMAND... : in the background, as nobody if this is root, $TMP/$1 being its own;
+# $server is its process
+run_server() {
+    if as_root; then
+        open_the_way
+        chown -R 65534:65534 "$TMP/webdav" "$TMP/sftp" 2>/dev/null || true
+        as_user "$@" >>"$TMP/server.log" 2>&1 </dev/null &
+    else
+        "$@" >>"$TMP/server.log" 2>&1 </dev/null &
+    fi
+    server=$!
+}
+either() { # either CONDITION or CONDITION
+    local -a first=()
+    while [ "$1" != or ]; do first+=("$1") && shift; done
+    "${first[@]}" || "${@:2}"
 }
