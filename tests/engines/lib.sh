@@ -46,11 +46,12 @@ family() {
 }
 
 ended() {
-    local status=$? pid
-    for pid in $(jobs -p) $(all_pids); do
+    local status=$? pid pids
+    pids="$(jobs -p) $(all_pids)"
+    disown -a
+    for pid in $pids; do
         [ "$pid" = $$ ] || kill -9 $(family "$pid") 2>/dev/null || true
     done
-    wait 2>/dev/null
     (exit $status)
     cleanup
 }
@@ -115,8 +116,8 @@ work() {
     dd if=/dev/urandom of="$MNT/tree/documents/sparse" bs=64k seek=$((RANDOM % 600)) count=2 conv=notrunc status=none
     echo "round $1" >>"$MNT/tree/documents/2025/été/résumé.txt"
     setfattr -n user.round -v "$1" "$MNT/tree/documents"
-    chmod $((600 + $1)) "$dir/1"
-    touch -d "200$1-01-02 03:04:05.678901234Z" "$dir/2"
+    chmod $((600 + $1 % 8)) "$dir/1"
+    touch -d "$((1990 + $1))-01-02 03:04:05.678901234Z" "$dir/2"
     ln "$dir/3" "$dir/linked" && ln -s ../round-1 "$dir/link"
     if [ "$1" -gt 1 ]; then
         mv "$MNT/round-$(($1 - 1))/large" "$dir/moved"
@@ -157,10 +158,11 @@ recover_from() {
     STATE=$TMP/state.fresh ecluse recover --recovery-file "$SHEET" "$1" >"$TMP/said" 2>&1
 }
 
-# tree_of DIR : the census of the vault there, by the state that recover_from made
+# tree_of DIR : the census of the vault there, by the state that recover_from made; read-only, lest
+# a look at an earlier tree become a branch of its own
 tree_of() {
     mkdir -p "$TMP/shown"
-    "$ECLUSE" mount --keyfile "$KEYFILE" --state "$TMP/state.fresh" "$1" "$TMP/shown" </dev/null 2>"$TMP/log"
+    "$ECLUSE" mount --keyfile "$KEYFILE" --state "$TMP/state.fresh" -o ro "$1" "$TMP/shown" </dev/null 2>"$TMP/log"
     census "$TMP/shown" >"$TMP/tree"
     "$ECLUSE" status --json --state "$TMP/state.fresh" "$TMP/shown" >"$TMP/status"
     "$ECLUSE" umount --state "$TMP/state.fresh" "$TMP/shown"
