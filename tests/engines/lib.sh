@@ -90,7 +90,7 @@ start_vault() {
     rm -f "$STATE"/*/ballast
     open_vault
     : >"$TMP/events"
-    (cd "$HOME" && exec "$TOOLS/watch" vault ../events) &
+    (cd "$STORE/.." && exec "$TOOLS/watch" vault "$(realpath --relative-to=. "$TMP/events")") &
     until_true grep -q '^ready' "$TMP/events"
     mkdir "$TMP/trees"
     remember_tree
@@ -166,7 +166,7 @@ tree_of() {
     census "$TMP/shown" >"$TMP/tree"
     "$ECLUSE" status --json --state "$TMP/state.fresh" "$TMP/shown" >"$TMP/status"
     "$ECLUSE" umount --state "$TMP/state.fresh" "$TMP/shown"
-    [ -z "$(daemon_pids)" ] || until_true no_daemon
+    until_true gone "$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$TMP/status")"
     grep -q '"latched": *""' "$TMP/status" || fail "the recovered vault is latched: $(cat "$TMP/status")"
 }
 
