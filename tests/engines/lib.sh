@@ -187,7 +187,7 @@ earlier=0 waiting=0
 part_is_no_alarm() {
     local code=0
     recover_from "$1" || code=$?
-    if [ -z "$(ls -A "$1")" ]; then
+    if [ -z "$(find "$1" -mindepth 1 -name '.*' -prune -o -type f -print -quit)" ]; then
         [ $code = 2 ] || fail "nothing arrived, and exit $code: $(cat "$TMP/said")"
         outcome='nothing there'
     elif [ $code != 0 ]; then
