@@ -42,6 +42,7 @@ struct rebuild_options {
 
 struct rebuild_report {
     uint64_t objects, foreign, unreadable;   /* in the store; unreadable ones are logged */
+    uint64_t arriving;           /* begin like ours and have no end: on their way, or altered; logged */
     uint64_t publications;       /* applied */
     int64_t time;                /* of the last one applied, 0: none */
     uint64_t pending;            /* publications that wait for something missing */

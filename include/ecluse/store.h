@@ -24,7 +24,8 @@ struct store;
 int store_create(const char *path, const struct id128 *vault, const void *header, size_t len);
 
 /* Opens an existing store and returns its header (malloc'd, caller frees).
- * E_STORE_MISSING, E_NOT_VAULT (no header, or several), E_FORMAT. */
+ * E_STORE_MISSING, E_NOT_VAULT (no header, or several), E_NOT_ARRIVED (an empty
+ * one, or none but objects), E_FORMAT. */
 int store_open(struct store **out, const char *path, uint8_t **header, size_t *header_len);
 void store_close(struct store *s);
 /* The file name of the header; lives as long as s. */

@@ -109,6 +109,8 @@ int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
 int secret_copy(const struct secret *from, struct secret *to);
+/* What guessing shall cost: calibrated for passphrases, nothing for what cannot be guessed. */
+struct kdf_cost secret_cost(const struct secret *s);
 /* EXIT_USAGE, after saying so, when more than one source is given. */
 int sources_check(const struct sources *s, const char *command);
 

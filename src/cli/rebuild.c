@@ -174,7 +174,7 @@ static int add_slot(struct work *w)
     secret_drop(w->r->kept);
     int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
     return rc ? rc : keyring_set_slot(w->fresh, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
-                                      kdf_calibrate(KDF_MILLISECONDS), false);
+                                      secret_cost(w->r->kept), false);
 }
 
 static int make_keys(struct work *w)
@@ -261,6 +261,7 @@ static void report_store(const struct rebuild_report *p)
     printf(_("The local state has been rebuilt: %llu files and folders from %llu publications, the last of %s.\n"),
            (unsigned long long)p->inodes, (unsigned long long)p->publications, words_for_time(p->time, date));
     say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
+    say(_("  Objects that are not whole, still on their way or altered: %llu (the log names them).\n"), p->arriving);
     say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);
     say(_("  Publications left out because they were forged or forked: %llu.\n"), p->refused);
     say(_("  Publications of other devices that are not part of this tree: %llu.\n"), p->branches);

@@ -45,6 +45,7 @@ struct object {
     uint32_t number;           /* in the new index; 0: none yet */
     bool staged;               /* in the old staging directory, and not in the store */
     bool headed;               /* its header is authentic, epoch is known */
+    bool ended;                /* its trailer is: it has arrived whole */
     bool linked;               /* staged: its file is in the new staging directory */
     bool copied;               /* … and is a copy that may be written to */
 };

@@ -188,7 +188,7 @@ static int check(struct making *m)
         return -EINVAL;
     if ((o->passphrase && o->passphrase_len == 0) || (o->keyfile && o->keyfile_len == 0))
         return -EINVAL;
-    if ((o->passphrase || o->keyfile) && !kdf_cost_valid(o->cost))
+    if (o->passphrase && !kdf_cost_valid(o->cost))
         return -EINVAL;
     int rc = check_store(m);
     return rc ? rc : check_state(m);
