@@ -79,7 +79,9 @@ struct xattr_row {
     const uint8_t *list;  /* see xattr list functions below */
 };
 
-enum segment_state { SEGMENT_STAGED = 1, SEGMENT_PUBLISHED = 2 };
+/* The last two are in the index only: an object that nothing refers to any more, and
+ * one that was found in the store and that this state never referred to. */
+enum segment_state { SEGMENT_STAGED = 1, SEGMENT_PUBLISHED = 2, SEGMENT_DEAD = 3, SEGMENT_STRAY = 4 };
 
 struct segment_row {
     uint32_t number;      /* local, never reused */

@@ -143,3 +143,12 @@ int actors_heads(struct fs *fs, struct buf *out)
     buf_free(&heads);
     return rc == -ENOENT ? E_STATE_DAMAGED : rc;
 }
+
+uint64_t actors_of(const struct fs *fs, uint64_t seq)
+{
+    size_t k = fs->actor_count - 1;
+
+    while (k && fs->firsts[k] > seq)
+        k--;
+    return fs->actors[k];
+}

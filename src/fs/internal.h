@@ -35,6 +35,7 @@
 #include <ecluse/io.h>
 #include <ecluse/journal.h>
 #include <ecluse/log.h>
+#include <ecluse/publication.h>
 #include <ecluse/segment.h>
 #include <errno.h>
 #include <pthread.h>
@@ -223,9 +224,11 @@ struct publisher {
     uint64_t seq;              /* last publication that is done */
     uint8_t hash[SHA256_SIZE]; /* its hash */
     int64_t time;
+    time_t checkpoint_after;   /* CLOCK_MONOTONIC; the thread's own */
 };
 
 #define DATA_LOCKS 64u
+#define INODE_COUNTER ((1ull << 48) - 1)   /* of an inode number, without the actor's index */
 
 struct fs {
     struct fs_options opt;
@@ -492,6 +495,8 @@ int actors_renew(struct fs *fs);
 bool actors_chain_begins(const struct fs *fs, uint64_t seq);
 /* Count and heads of the earlier actors, as a publication has them. */
 int actors_heads(struct fs *fs, struct buf *out);
+/* Which actor of ours has that publication. */
+uint64_t actors_of(const struct fs *fs, uint64_t seq);
 
 /* --- replay.c --------------------------------------------------------------------- */
 int journal_recover(struct fs *fs);
@@ -507,6 +512,9 @@ int publish_verify(struct fs *fs, uint64_t seq);
 /* Every unpublished row, in slices of bounded size; by the owner of the turn, or
  * while nobody commits. Forgets the cut of an earlier index_collect. */
 int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows, size_t len), void *ctx);
+/* One part of a checkpoint, from where `d` is. 1 when more follow. */
+int publish_shard(struct fs *fs, struct dump *d, uint32_t number);
+int publish_checkpoint(struct fs *fs);         /* one whole checkpoint, and what closes it */
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
 int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
@@ -515,7 +523,13 @@ int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged
 struct publication {
     uint64_t seq;
     bool more;                                 /* further parts follow */
+    uint32_t shard;                            /* of a part of a checkpoint, its number + 1; else 0 */
+    bool last;                                 /* … the last of them */
+    uint64_t next_ino, next_cookie;            /* … as they stand */
+    struct publication_head around;            /* seq 0: it follows the one before it */
+    uint64_t inodes;                           /* … how many there are */
     struct buf rows;                           /* collected batch */
+    uint64_t size;                             /* of the payload, once it is sealed */
     uint8_t previous[SHA256_SIZE];
     int64_t time;
 };
@@ -525,6 +539,13 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
 
 /* Whose publication a payload is, and its number: E_FORMAT, E_NEWER_FORMAT. */
 int publication_dot(const uint8_t *payload, size_t len, uint64_t *actor, uint64_t *seq);
+
+/* --- checkpoint.c: by the publisher ------------------------------------------------- */
+/* Would whoever reads the store have to read too much, or too many objects? */
+bool checkpoint_due(struct fs *fs);
+/* All of its parts; *skipped: some rows were left out, for they are about to be
+ * published. An error makes it due again only after an hour. */
+int checkpoint_write(struct fs *fs, bool *skipped);
 
 /* --- unseen.c ---------------------------------------------------------------------- */
 /* Counts, in fs->unseen, the publications in the store that the index does not know;
