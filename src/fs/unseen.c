@@ -63,11 +63,11 @@ static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segmen
     return rc ? rc : segment_header_check(bytes, *out);
 }
 
-/* The footer's plaintext, malloc'd. */
+/* The footer's plaintext, malloc'd; -ENOENT when it carries no publication. */
 static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *len)
 {
     uint8_t trailer[SEGMENT_TRAILER];
-    uint64_t offset, sealed_len;
+    struct segment_trailer t;
     struct stat st;
 
     if (fstat(fd, &st))
@@ -77,9 +77,12 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
         return E_NOT_ARRIVED;
     int rc = io_read_at(fd, trailer, sizeof trailer, size - sizeof trailer);
     if (!rc)
-        rc = segment_trailer_open(key, size, trailer, &offset, &sealed_len);
+        rc = segment_trailer_read(key, size, trailer, &t);
+    if (!rc && !t.publication)
+        rc = -ENOENT;
     if (rc)
         return rc;
+    uint64_t offset = t.footer_offset, sealed_len = t.footer_sealed_len;
     uint8_t *sealed = malloc(sealed_len);
     if (!sealed)
         return -ENOMEM;
