@@ -109,6 +109,7 @@ enum record_kind {
 /* The last two are tables: add an actor index (see src/fs/actors.c). */
 enum counter {
     COUNTER_INO = 1, COUNTER_COOKIE, COUNTER_SEGMENT, COUNTER_VERSION,
+    COUNTER_COLLECTED,         /* time of the last count of what is dead; never in a batch */
     COUNTER_ACTOR = 0x10000,   /* actor id */
     COUNTER_CHAIN = 0x20000,   /* number of the actor's first publication */
 };

@@ -189,7 +189,7 @@ struct dead_segment {
  * numbers); one transaction. Follow with index_sync. */
 int index_mark_dead(struct index *ix, const uint32_t *numbers, size_t count, uint64_t seq, int64_t since);
 int index_add_strays(struct index *ix, const struct segment_row *rows, size_t count, uint64_t seq, int64_t since);
-/* Those that were marked with seq 0. */
+/* Those that were marked with seq 0; and the time of the count is noted. */
 int index_settle_dead(struct index *ix, uint64_t seq, int64_t since);
 /* Deletes the rows of objects that are gone; no others. */
 int index_forget_dead(struct index *ix, const uint32_t *numbers, size_t count);

@@ -217,6 +217,7 @@ struct publisher {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, busy;
+    bool gc_stop;
     uint64_t asked, answered;  /* flush requests */
     int result;
     bool work;                 /* a commit noted rows since the last publication */
@@ -225,6 +226,13 @@ struct publisher {
     uint8_t hash[SHA256_SIZE]; /* its hash */
     int64_t time;
     time_t checkpoint_after;   /* CLOCK_MONOTONIC; the thread's own */
+    uint64_t gc_asked, gc_answered;
+    bool gc_at_once;           /* of those asked for */
+    int gc_result;
+    struct gc_report gc;       /* of the last round that was asked for */
+    int64_t gc_after;          /* clock_now: no round of its own before; the thread's own */
+    uint64_t gc_seq;           /* last publication at the last count; the thread's own */
+    struct buf gc_avoided;     /* numbers of segments that cannot be read; the thread's own */
 };
 
 #define DATA_LOCKS 64u
@@ -514,9 +522,16 @@ int publish_verify(struct fs *fs, uint64_t seq);
 int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows, size_t len), void *ctx);
 /* One part of a checkpoint, from where `d` is. 1 when more follow. */
 int publish_shard(struct fs *fs, struct dump *d, uint32_t number);
+bool publish_stopping(struct fs *fs);          /* the thread, or its round of gc, is to end */
+int publish_rows(struct fs *fs);               /* all that is noted, in as many parts as it takes */
 int publish_checkpoint(struct fs *fs);         /* one whole checkpoint, and what closes it */
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
 int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
+/* Blocks of a file in one segment, as some row once said. */
+struct block_place { uint64_t ino, block; uint32_t segment, offset, count; };
+/* Seals anew, elsewhere, what is still there. E_AUTH, E_FORMAT, E_NOT_ARRIVED: a block
+ * cannot be read, and all of that run stays where it is. */
+int reseal_place(struct fs *fs, const struct block_place *at);
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
 
 /* One part of a publication under construction. */
@@ -554,6 +569,38 @@ int unseen_look(struct fs *fs, bool *ours);
 /* Who published an object of the store, under which number; -ENOENT when it carries
  * no publication. Of fs only state, store, vault and suite are used. */
 int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq);
+
+struct stranger { struct id128 id; uint64_t size; uint32_t epoch; };
+/* The same at any time, for who wants to remove: how many publications of others there
+ * are, and (struct stranger…) objects of this vault that the index does not know and
+ * that are nobody else's, as far as can be told. */
+int unseen_strays(struct fs *fs, uint64_t *others, struct buf *strays);
+
+/* --- gc.c: by the publisher, when everything is published ------------------------------- */
+/* When the first round of this mount is due; and: is it time for one? */
+void gc_start(struct fs *fs);
+bool gc_due(struct fs *fs);
+int64_t gc_grace(const struct fs *fs);         /* seconds */
+/* Counts when something was published since, compacts, removes what is due. E_OTHER_DEVICE. */
+int gc_round(struct fs *fs, bool at_once, struct gc_report *out);
+/* No publication that whoever reads the store still needs has a lower number; 0 when
+ * all are needed: the older of the last two checkpoints. */
+int gc_needed_from(struct fs *fs, uint64_t *seq);
+
+/* --- compact.c ---------------------------------------------------------------------------- */
+/* What the block maps refer to in a published segment; by number. */
+struct usage { uint32_t number; bool seen; uint64_t live, length; };
+struct usages { struct usage *v; size_t count; };
+/* Counts. Rows may change meanwhile: what changed is noted (usages_note). */
+int usages_take(struct fs *fs, struct usages *u);
+void usages_note(struct usages *u, const struct run *runs, uint32_t count);
+void usages_free(struct usages *u);
+/* Moves the live blocks out of segments that are sparse, or small and many, up to
+ * some volume. *moved bytes, *emptied segments, *damaged ones that stay. */
+int compact(struct fs *fs, const struct usages *u, bool at_once, struct gc_report *out);
+/* Visits the block maps of unpublished rows. */
+typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
+int unpublished_runs(struct fs *fs, on_runs visit, void *ctx);
 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;

@@ -39,6 +39,7 @@
 #define CEILING_FIRST 60
 #define CEILING_LATER 300
 #define RETRY_SECONDS 30
+#define IDLE_SECONDS 60
 
 /* The segments of a cut, in the order of their numbers; the carrier last. */
 struct cut {
@@ -522,7 +523,7 @@ static void say_result(struct fs *fs, int rc)
         fs_raise(fs, rc ? FS_EVENT_PUBLICATION_WAITS : FS_EVENT_PUBLICATION_RESUMES, rc);
 }
 
-static int publish_rows(struct fs *fs)
+int publish_rows(struct fs *fs)
 {
     int rc;
 
@@ -612,21 +613,35 @@ static bool voluminous(struct fs *fs)
     return staged > VOLUME_MAX || (index_totals(fs->index, &totals) == 0 && totals.unpublished > NOTES_MAX);
 }
 
-/* Waits until it is time to publish: quiet, the ceiling, volume, or a request.
- * True when activity went on to the end. p->lock held. */
+bool publish_stopping(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->publish.lock);
+    bool stop = fs->publish.stop || fs->publish.gc_stop;
+    pthread_mutex_unlock(&fs->publish.lock);
+    return stop;
+}
+
+static bool asked(const struct publisher *p)
+{
+    return p->asked != p->answered || p->gc_asked != p->gc_answered;
+}
+
+/* Waits until it is time to publish: quiet, the ceiling, volume, or a request; with
+ * nothing to publish, for a minute. True when activity went on to the end. p->lock held. */
 static bool wait_until_due(struct fs *fs, time_t ceiling)
 {
     struct publisher *p = &fs->publish;
     struct timespec begun, t;
     unsigned long long seen = atomic_load(&fs->activity);
 
-    while (!p->stop && !p->work && p->asked == p->answered)
-        pthread_cond_wait(&p->changed, &p->lock);
+    deadline(&t, IDLE_SECONDS * 1000);
+    for (int late = 0; !p->stop && !p->work && !asked(p) && !late;)
+        late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
     clock_gettime(CLOCK_MONOTONIC, &begun);
-    while (!p->stop && p->asked == p->answered) {
+    while (!p->stop && p->work && !asked(p)) {
         deadline(&t, fs->opt.publish_ms);
         int late = 0;
-        while (!p->stop && p->asked == p->answered && !late)
+        while (!p->stop && !asked(p) && !late)
             late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
         unsigned long long now_seen = atomic_load(&fs->activity);
         if (now_seen == seen)
@@ -644,6 +659,30 @@ static bool wait_until_due(struct fs *fs, time_t ceiling)
     return false;
 }
 
+/* By the thread, after a publication; p->lock held, and given up meanwhile. */
+static void collect_garbage(struct fs *fs, int published)
+{
+    struct publisher *p = &fs->publish;
+    struct gc_report report = { 0 };
+    uint64_t wanted = p->gc_asked;
+    bool is_wanted = wanted != p->gc_answered, at_once = is_wanted && p->gc_at_once;
+    int rc = published;
+
+    if (!is_wanted && (rc || p->stop))
+        return;
+    pthread_mutex_unlock(&p->lock);
+    if (!rc && (is_wanted || gc_due(fs)))
+        rc = gc_round(fs, at_once, &report);
+    pthread_mutex_lock(&p->lock);
+    if (!is_wanted)
+        return;
+    p->gc = report;
+    p->gc_result = rc;
+    p->gc_at_once = false;
+    p->gc_answered = wanted;
+    pthread_cond_broadcast(&p->changed);
+}
+
 static void *thread(void *arg)
 {
     struct fs *fs = arg;
@@ -657,27 +696,55 @@ static void *thread(void *arg)
         if (p->stop)
             break;
         ceiling = forced ? CEILING_LATER : CEILING_FIRST;
-        uint64_t asked = p->asked;
+        uint64_t wanted = p->asked;
+        bool idle = !p->work && !asked(p);
+        int rc = 0;
         p->work = false;
-        pthread_mutex_unlock(&p->lock);
-        int rc = publish_all(fs);
-        pthread_mutex_lock(&p->lock);
-        p->result = rc;
-        p->answered = asked;
-        pthread_cond_broadcast(&p->changed);
+        if (!idle) {
+            pthread_mutex_unlock(&p->lock);
+            rc = publish_all(fs);
+            pthread_mutex_lock(&p->lock);
+        }
+        if (!idle) {
+            p->result = rc;
+            p->answered = wanted;
+            pthread_cond_broadcast(&p->changed);
+        }
+        collect_garbage(fs, rc);
         if (rc && !p->stop) {
             struct timespec t;
             deadline(&t, RETRY_SECONDS * 1000);
             int late = 0;
-            while (!late && !p->stop && p->asked == p->answered)
+            while (!late && !p->stop && !asked(p))
                 late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
             p->work = true;
         }
     }
     p->answered = p->asked;
+    p->gc_answered = p->gc_asked;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     return NULL;
+}
+
+int fs_gc(struct fs *fs, bool at_once, struct gc_report *out)
+{
+    struct publisher *p = &fs->publish;
+
+    *out = (struct gc_report){ 0 };
+    if (fs->opt.read_only)
+        return -EROFS;
+    pthread_mutex_lock(&p->lock);
+    uint64_t mine = ++p->gc_asked;
+    p->gc_at_once |= at_once;
+    p->gc_result = -EINTR;
+    pthread_cond_broadcast(&p->changed);
+    while (p->gc_answered < mine && !p->stop)
+        pthread_cond_wait(&p->changed, &p->lock);
+    int rc = p->stop && p->gc_answered < mine ? -EINTR : p->gc_result;
+    *out = p->gc;
+    pthread_mutex_unlock(&p->lock);
+    return rc;
 }
 
 int fs_flush(struct fs *fs)
@@ -694,6 +761,13 @@ int fs_flush(struct fs *fs)
     int rc = p->result;
     pthread_mutex_unlock(&p->lock);
     return rc;
+}
+
+void fs_gc_stop(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->publish.lock);
+    fs->publish.gc_stop = true;
+    pthread_mutex_unlock(&fs->publish.lock);
 }
 
 int publish_start(struct fs *fs)

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct search { struct fs *fs; struct buf known, strangers; };
+struct search { struct fs *fs; struct buf known, strangers; };   /* ids; struct stranger… */
 
 static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
 
@@ -36,17 +36,18 @@ static int note_known(void *ctx, const struct segment_row *row)
 static int note_stranger(void *ctx, const struct id128 *id, uint64_t size)
 {
     struct search *s = ctx;
+    struct stranger found = { .id = *id, .size = size };
     size_t count = s->known.len / sizeof *id;
 
     if (segment_size_class(size) != size || (count && bsearch(id, s->known.data, count, sizeof *id, by_id)))
         return 0;
-    buf_append(&s->strangers, id->b, sizeof id->b);
+    buf_append(&s->strangers, &found, sizeof found);
     return s->strangers.failed ? -ENOMEM : 0;
 }
 
 /* --- opening an unknown object ----------------------------------------------------- */
 
-static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segment_key **out)
+static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segment_key **out, uint32_t *epoch)
 {
     uint8_t bytes[SEGMENT_DATA];
     struct segment_header h;
@@ -59,6 +60,7 @@ static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segmen
     const uint8_t *epoch_key = keyring_epoch_key(fs->state->keys, h.epoch);
     if (!epoch_key || h.suite != fs->suite || !id_equal(&h.vault, &fs->vault) || !id_equal(&h.segment, id))
         return E_AUTH;
+    *epoch = h.epoch;
     rc = segment_key_new(out, &h, epoch_key);
     return rc ? rc : segment_header_check(bytes, *out);
 }
@@ -95,7 +97,7 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
     return rc;
 }
 
-int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq)
+static int find_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq, uint32_t *epoch)
 {
     struct segment_key *key = NULL;
     struct footer_view view;
@@ -105,7 +107,7 @@ int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t 
     int fd = store_get(fs->store, id);
     if (fd < 0)
         return fd;
-    int rc = open_key(fs, fd, id, &key);
+    int rc = open_key(fs, fd, id, &key, epoch);
     if (!rc)
         rc = read_footer(fd, key, &footer, &len);
     if (!rc)
@@ -116,6 +118,13 @@ int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t 
     segment_key_free(key);
     close(fd);
     return rc;
+}
+
+int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq)
+{
+    uint32_t epoch;
+
+    return find_dot(fs, id, actor, seq, &epoch);
 }
 
 /* --- judging ------------------------------------------------------------------------- */
@@ -149,22 +158,62 @@ static int judge(struct fs *fs, const struct id128 *id, bool *ours)
     return 0;
 }
 
+/* What the store has and the index does not know. */
+static int find_strangers(struct search *s)
+{
+    int rc = index_scan_segments(s->fs->index, 0, note_known, s);
+    if (!rc && s->known.len)
+        qsort(s->known.data, s->known.len / sizeof(struct id128), sizeof(struct id128), by_id);
+    return rc ? rc : store_list(s->fs->store, note_stranger, NULL, s);
+}
+
+static void search_free(struct search *s)
+{
+    buf_free(&s->known);
+    buf_free(&s->strangers);
+}
+
 int unseen_look(struct fs *fs, bool *ours)
 {
     struct search s = { .fs = fs };
-    struct id128 id;
+    struct stranger x;
 
     *ours = false;
-    int rc = index_scan_segments(fs->index, 0, note_known, &s);
-    if (!rc && s.known.len)
-        qsort(s.known.data, s.known.len / sizeof id, sizeof id, by_id);
-    if (!rc)
-        rc = store_list(fs->store, note_stranger, NULL, &s);
-    for (size_t at = 0; !rc && at < s.strangers.len; at += sizeof id) {
-        memcpy(&id, s.strangers.data + at, sizeof id);
-        rc = judge(fs, &id, ours);
+    int rc = find_strangers(&s);
+    for (size_t at = 0; !rc && at < s.strangers.len; at += sizeof x) {
+        memcpy(&x, s.strangers.data + at, sizeof x);
+        rc = judge(fs, &x.id, ours);
     }
-    buf_free(&s.known);
-    buf_free(&s.strangers);
+    search_free(&s);
+    return rc;
+}
+
+/* Nobody's: no publication, or one of ours that was there before the index began. */
+static int judge_stray(struct fs *fs, struct stranger *x, uint64_t *others, struct buf *strays)
+{
+    uint64_t actor, seq;
+
+    int rc = find_dot(fs, &x->id, &actor, &seq, &x->epoch);
+    if (rc && rc != -ENOENT)
+        return rc == -ENOMEM ? rc : 0;
+    if (!rc && seq > last_known(fs, actor))
+        ++*others;
+    else
+        buf_append(strays, x, sizeof *x);
+    return strays->failed ? -ENOMEM : 0;
+}
+
+int unseen_strays(struct fs *fs, uint64_t *others, struct buf *strays)
+{
+    struct search s = { .fs = fs };
+    struct stranger x;
+
+    *others = 0;
+    int rc = find_strangers(&s);
+    for (size_t at = 0; !rc && at < s.strangers.len; at += sizeof x) {
+        memcpy(&x, s.strangers.data + at, sizeof x);
+        rc = judge_stray(fs, &x, others, strays);
+    }
+    search_free(&s);
     return rc;
 }

@@ -67,7 +67,10 @@ int index_settle_dead(struct index *ix, uint64_t seq, int64_t since)
         return rc;
     sql_bind(st, 1, seq);
     sqlite3_bind_int64(st, 2, since);
-    return transaction_end(ix, sql_run(ix, st));
+    rc = sql_run(ix, st);
+    if (!rc)
+        rc = counter_put(ix, COUNTER_COLLECTED, (uint64_t)since);
+    return transaction_end(ix, rc);
 }
 
 int index_forget_dead(struct index *ix, const uint32_t *numbers, size_t count)
