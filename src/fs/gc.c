@@ -261,6 +261,8 @@ static bool is_worth_it(struct fs *fs, const struct due *u)
     struct publication_row last = { .shard = 1 };
     uint64_t first, size = 0;
 
+    if (u->at_once && !u->needed)
+        return u->blocked > 0;
     if (index_checkpoint(fs->index, INT64_MAX, &first, &last) == 0)
         index_payloads(fs->index, first, last.seq, &size);
     uint64_t each = segment_size_class(size / last.shard + FOOTER_ROOM / 4);
