@@ -322,8 +322,10 @@ int daemon_gc(const struct daemon_ref *d, bool at_once, char **json)
     if (rc)
         return rc;
     rc = result_of(*json);
-    if (rc)
+    if (rc) {
         free(*json);
+        *json = NULL;
+    }
     return rc;
 }
 

@@ -15,6 +15,8 @@
  * Invariants
  *   1. A removed object is named by no row, and by no publication from the older of
  *      the two last checkpoints on (the object of such a publication neither).
+ *      Nor is the last publication of an earlier actor: should the device that was it
+ *      still be there, it would be told that the store is older than it.
  *   2. While others publish into the store nothing is removed, nor counted.
  *   3. Each step may be repeated: a crash leaves an object without need, or a row
  *      without an object, and the next round goes on.
@@ -80,7 +82,7 @@ static int mark(struct fs *fs, const struct usages *u)
     int rc = 0;
 
     for (size_t k = 0; k < u->count; k++)
-        if (!u->v[k].seen)
+        if (!u->v[k].seen && !actors_is_head(fs, u->v[k].number))
             buf_append(&numbers, &u->v[k].number, sizeof u->v[k].number);
     size_t count = numbers.len / sizeof(uint32_t);
     if (numbers.failed)

@@ -503,6 +503,9 @@ int actors_renew(struct fs *fs);
 bool actors_chain_begins(const struct fs *fs, uint64_t seq);
 /* Count and heads of the earlier actors, as a publication has them. */
 int actors_heads(struct fs *fs, struct buf *out);
+/* Does the segment carry the last publication of an earlier actor? A device that goes on
+ * as that one would take its absence for an older store. */
+bool actors_is_head(struct fs *fs, uint32_t carrier);
 /* Which actor of ours has that publication. */
 uint64_t actors_of(const struct fs *fs, uint64_t seq);
 

@@ -196,9 +196,10 @@ static int judge_stray(struct fs *fs, struct stranger *x, uint64_t *others, stru
     int rc = find_dot(fs, &x->id, &actor, &seq, &x->epoch);
     if (rc && rc != -ENOENT)
         return rc == -ENOMEM ? rc : 0;
-    if (!rc && seq > last_known(fs, actor))
+    uint64_t known = rc ? 0 : last_known(fs, actor);
+    if (!rc && seq > known)
         ++*others;
-    else
+    else if (rc || seq < known)      /* the last of an earlier actor stays: actors_is_head */
         buf_append(strays, x, sizeof *x);
     return strays->failed ? -ENOMEM : 0;
 }
