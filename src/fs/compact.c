@@ -2,10 +2,13 @@
 /*
  * Compaction: objects with little in them are emptied, so that they can go.
  *
- *   sparse   less than 70 % of the file is alive, and all such waste together is
- *            more than a fifth of what is alive
- *   tiers    small objects, in classes that each span a factor of four; four of a
- *            class become one of a higher class
+ *   sparse   the emptiest first, when all that is not alive in objects is more than
+ *            0.35 of what is, until it is 0.25; padding is not alive either
+ *   tiers    small objects, when there are many for what is alive, in classes that each
+ *            span a factor of four; four of a class become one of a higher class
+ *
+ * Not more eagerly: what is emptied waits for the grace like all else, so that each
+ * byte moved is one more in the store for a month, and one more to sync.
  *
  * What is left of a chosen object is read, hence authenticated, sealed anew into the
  * open staged segment, and mapped there if it is still where the row said, under the
@@ -28,7 +31,8 @@
 #define TIERS 6u
 #define TIER_SMALLEST (16ull << 10)
 #define SMALL (8ull << 20)       /* what is alive in a member of a tier */
-#define SPARSE_LEAST (1ull << 20)  /* smaller files are for the tiers */
+#define OBJECTS_MIN 50u          /* not many, however little is alive */
+#define DATA_PER_OBJECT (8u << 20)
 
 /* --- counting ------------------------------------------------------------------------ */
 
@@ -129,7 +133,7 @@ static unsigned tier_of(const struct usage *u)
 
 static bool is_sparse(const struct usage *u)
 {
-    return u->length >= SPARSE_LEAST && u->live < u->length / 10 * 7;
+    return u->live < u->length / 100 * 85;
 }
 
 static void choose(struct plan *p, const struct usage *u)
@@ -173,31 +177,53 @@ static uint64_t packed(uint64_t live)
     return whole * SEGMENT_MAX + (rest ? segment_size_class(rest + FOOTER_ROOM) : 0);
 }
 
-static int choose_sparse(struct plan *p, const struct usages *all, bool at_once)
+struct balance { uint64_t live, waste; };
+
+static uint64_t waste_of(const struct usage *u)
+{
+    return u->live && u->live < u->length ? u->length - u->live : 0;
+}
+
+/* Of `v`, the emptiest first, how many bring the waste down to 0.25. */
+static size_t take_sparse(const struct plan *p, const struct usage *const *v, size_t count, struct balance b,
+                          struct balance *chosen)
+{
+    size_t taken = 0;
+
+    for (; taken < count && b.waste > b.live / 4; taken++) {
+        if (chosen->live + v[taken]->live > p->limit)
+            break;
+        chosen->live += v[taken]->live;
+        chosen->waste += waste_of(v[taken]);
+        b.waste -= waste_of(v[taken]);
+    }
+    return taken;
+}
+
+static int choose_sparse(struct plan *p, const struct usages *all)
 {
     const struct usage **v = calloc(all->count + 1, sizeof *v);
-    uint64_t live = 0, waste = 0, chosen_live = p->volume, chosen_length = 0;
-    size_t count = 0, taken = 0;
+    struct balance b = { 0 }, chosen = { 0 };
+    size_t count = 0;
 
     if (!v)
         return -ENOMEM;
     for (size_t k = 0; k < all->count; k++) {
         const struct usage *u = &all->v[k];
-        live += u->live;
-        waste += u->live && u->live < u->length ? u->length - u->live : 0;
+        b.live += u->live;
+        b.waste += waste_of(u);
         if (u->live && is_sparse(u) && !is_avoided(p->fs, u->number))
             v[count++] = u;
     }
     if (count)
         qsort(v, count, sizeof *v, emptiest_first);
-    for (size_t k = 0; k < p->count; k++)
-        chosen_length += p->v[k]->length;
-    while (taken < count && chosen_live + v[taken]->live <= p->limit) {
-        chosen_live += v[taken]->live;
-        chosen_length += v[taken++]->length;
+    for (size_t k = 0; k < p->count; k++) {
+        chosen.live += p->v[k]->live;
+        chosen.waste += waste_of(p->v[k]);
     }
+    size_t taken = b.waste > b.live / 20 * 7 ? take_sparse(p, v, count, b, &chosen) : 0;
     /* Only for a gain: a file that is alone may be no smaller afterwards. */
-    if ((at_once || waste > live / 5) && packed(chosen_live) < chosen_length / 10 * 8)
+    if (packed(chosen.live) < (chosen.live + chosen.waste) / 10 * 9)
         for (size_t k = 0; k < taken; k++)
             choose(p, v[k]);
     free(v);
@@ -209,14 +235,26 @@ static int plan_by_number(const void *a, const void *b)
     return by_number(*(const struct usage *const *)a, *(const struct usage *const *)b);
 }
 
+static bool are_many(const struct usages *all)
+{
+    uint64_t live = 0, objects = 0;
+
+    for (size_t k = 0; k < all->count; k++) {
+        live += all->v[k].live;
+        objects += all->v[k].live != 0;
+    }
+    return objects > OBJECTS_MIN + live / DATA_PER_OBJECT;
+}
+
 static int make_plan(struct plan *p, const struct usages *all, bool at_once)
 {
     p->limit = at_once ? VOLUME_AT_ONCE : VOLUME_PACED;
     p->v = calloc(all->count + 1, sizeof *p->v);
     if (!p->v)
         return -ENOMEM;
-    choose_tiers(p, all);
-    int rc = choose_sparse(p, all, at_once);
+    if (at_once || are_many(all))
+        choose_tiers(p, all);
+    int rc = choose_sparse(p, all);
     if (p->count)
         qsort(p->v, p->count, sizeof *p->v, plan_by_number);
     return rc;
