@@ -79,7 +79,9 @@ struct xattr_row {
     const uint8_t *list;  /* see xattr list functions below */
 };
 
-enum segment_state { SEGMENT_STAGED = 1, SEGMENT_PUBLISHED = 2 };
+/* The last two are in the index only: an object that nothing refers to any more, and
+ * one that was found in the store and that this state never referred to. */
+enum segment_state { SEGMENT_STAGED = 1, SEGMENT_PUBLISHED = 2, SEGMENT_DEAD = 3, SEGMENT_STRAY = 4 };
 
 struct segment_row {
     uint32_t number;      /* local, never reused */
@@ -107,6 +109,7 @@ enum record_kind {
 /* The last two are tables: add an actor index (see src/fs/actors.c). */
 enum counter {
     COUNTER_INO = 1, COUNTER_COOKIE, COUNTER_SEGMENT, COUNTER_VERSION,
+    COUNTER_COLLECTED,         /* time of the last count of what is dead; never in a batch */
     COUNTER_ACTOR = 0x10000,   /* actor id */
     COUNTER_CHAIN = 0x20000,   /* number of the actor's first publication */
 };

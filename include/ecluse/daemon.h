@@ -22,6 +22,7 @@ struct mount_config {
     bool read_only, strict, owners, allow_other, allow_root, noexec, foreground;
     bool verbose;                /* log to standard error until detached */
     unsigned idle_seconds;       /* 0: never */
+    unsigned grace;              /* as fs_options.grace */
     const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */
     /* What a person is told of an event at this mountpoint. From any thread. */
     void (*words)(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
@@ -66,6 +67,8 @@ int daemon_find(const char *path, struct daemon_ref *out);
 int daemon_status(const struct daemon_ref *d, char **json);
 /* Returns when everything is published, or with the daemon's error. */
 int daemon_flush(const struct daemon_ref *d);
+/* Takes out of the store what nothing needs; the answer, a JSON object, is malloc'd. */
+int daemon_gc(const struct daemon_ref *d, bool at_once, char **json);
 /* Unmounts and returns when the daemon has published and gone, with what it
  * says of the publication. Clears the mount of a daemon that died.
  * E_MOUNT_BUSY, E_NOT_MOUNTED. */

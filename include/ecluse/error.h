@@ -98,6 +98,9 @@ enum exit_code {
     X(E_LATCHED, -5036, EROFS, EXIT_SYSTEM, \
       "the vault is read-only since a disk error; mount it again", \
       "le coffre est en lecture seule depuis une erreur de disque; montez-le de nouveau") \
+    X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
+      "another device publishes into this store, and may need what would be removed", \
+      "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \
     X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
       "the mountpoint does not exist or is not a directory", \
       "le point de montage n’existe pas ou n’est pas un répertoire") \

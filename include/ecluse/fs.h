@@ -51,6 +51,7 @@ struct fs_options {
     bool owners;             /* show and keep real owners; else all is uid:gid */
     uint32_t uid, gid;
     unsigned commit_ms;      /* 0: 5000 */
+    unsigned grace;          /* days that unreferenced objects stay, + 1; 0: 30 days */
     unsigned publish_ms;     /* quiet before a publication; 0: 5000; fixed cadence when negative backing off is unwanted */
     /* Asks the kernel for the dirty pages of an inode and returns once they
      * were written through fs_write. Called without locks, from the commit
@@ -152,6 +153,19 @@ ssize_t fs_copy(struct fs *fs, uint64_t from, uint64_t from_off, uint64_t to, ui
 int fs_sync(struct fs *fs);
 /* Commit, then publish everything. */
 int fs_flush(struct fs *fs);
+/* What a round of collecting did, and what is left. */
+struct gc_report {
+    uint64_t removed, removed_bytes;   /* objects taken out of the store */
+    uint64_t compacted, moved_bytes;   /* objects emptied; live bytes sealed anew for that */
+    uint64_t damaged;                  /* objects left alone, for they cannot be read */
+    uint64_t dead, dead_bytes;         /* waiting: nothing in the tree refers to them */
+    int64_t next;                      /* when the first of them may go, seconds since 1970; 0: none */
+};
+/* Publishes everything, then takes out of the store what nothing needs any more, and
+ * compacts; at_once: without grace and without pauses. E_OTHER_DEVICE. */
+int fs_gc(struct fs *fs, bool at_once, struct gc_report *out);
+/* Lets a round under way end early: the vault is about to be closed. */
+void fs_gc_stop(struct fs *fs);
 int fs_statvfs(struct fs *fs, struct statvfs *out);
 
 struct fs_status {
@@ -167,6 +181,8 @@ struct fs_status {
     uint64_t objects, object_bytes;
     uint64_t inodes;
     uint64_t missing, foreign, refused; /* objects not in the store; foreign files; authentication failures */
+    uint64_t dead, dead_bytes;   /* objects that nothing refers to and that wait for their removal */
+    int64_t dead_until;          /* when the first of them may go, seconds since 1970; 0: none */
     uint64_t unseen;             /* publications in the store that are not shown here */
     uint64_t forked;             /* of these: they contradict others */
     bool older;                  /* the store lacks what this device has seen: nothing is published */

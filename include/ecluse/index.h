@@ -138,7 +138,11 @@ struct publication_row {
     uint8_t hash[SHA256_SIZE];
     bool done;            /* false: intent, objects may still be on their way */
     int64_t time;         /* seconds since 1970 */
-    uint32_t carrier;     /* segment number that carries it */
+    uint32_t carrier;     /* segment number that carries it; 0: not known here */
+    uint64_t size;        /* bytes of the payload */
+    uint32_t shard;       /* of a part of a checkpoint, its number + 1; else 0 */
+    bool last;            /* the checkpoint's last part */
+    uint64_t inodes;      /* … how many inodes there were; 0: not known */
 };
 /* One transaction: adds the publication as an intent, sets the segments of
  * `segments` (RECORD_SEGMENT batch: final length, sha256, still STAGED), and
@@ -152,8 +156,49 @@ int index_published(struct index *ix, uint64_t seq);
 int index_last_publication(struct index *ix, struct publication_row *out);
 /* The newest one whose number is at most `upto`; -ENOENT. */
 int index_publication(struct index *ix, uint64_t upto, struct publication_row *out);
+/* The same, of those that are no part of a checkpoint. */
+int index_plain_publication(struct index *ix, uint64_t upto, struct publication_row *out);
+/* The newest whole checkpoint that ends at or before number `upto`, and is done:
+ * its first part's number, and the row of its last; -ENOENT. */
+int index_checkpoint(struct index *ix, uint64_t upto, uint64_t *first, struct publication_row *last);
+/* Payload bytes of the publications from number `from` to `to`. */
+int index_payloads(struct index *ix, uint64_t from, uint64_t to, uint64_t *bytes);
 /* Segments of a publication, in the order in which they must appear. */
 int index_scan_publication(struct index *ix, uint64_t seq,
                            int (*visit)(void *ctx, const struct segment_row *s), void *ctx);
+
+/* --- checkpoints: dump.c --- */
+/* How far a dump has come; zeros at first. */
+struct dump { uint64_t kind, a, b; bool skipped; };
+/*
+ * Appends rows of all tables in the order of kind and key (inodes, entries, xattrs,
+ * chunks) until about `limit` bytes.  Rows that are noted as unpublished are left
+ * out, and `skipped` says so: what is given is what was published.  1 when more
+ * follow, 0 at the end.  By the owner of the turn: nobody else has a transaction.
+ */
+int index_dump(struct index *ix, struct dump *d, size_t limit, struct buf *out);
+/* Every block map of the index, by key; base is the file's block at which the
+ * chunk begins. Not one moment: rows may change between two visits. */
+int index_scan_maps(struct index *ix,
+                    int (*visit)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count),
+                    void *ctx);
+
+/* --- objects that nothing refers to: dead.c --- */
+struct dead_segment {
+    struct segment_row row;
+    uint64_t seq;         /* no publication from this number on names it; 0: not known yet */
+    int64_t since;        /* seconds since 1970 */
+};
+/* Marks published segments (numbers) as dead, or adds `rows` (SEGMENT_STRAY, new
+ * numbers); one transaction. Follow with index_sync. */
+int index_mark_dead(struct index *ix, const uint32_t *numbers, size_t count, uint64_t seq, int64_t since);
+int index_add_strays(struct index *ix, const struct segment_row *rows, size_t count, uint64_t seq, int64_t since);
+/* Those that were marked with seq 0; and the time of the count is noted. */
+int index_settle_dead(struct index *ix, uint64_t seq, int64_t since);
+/* Deletes the rows of objects that are gone; no others. */
+int index_forget_dead(struct index *ix, const uint32_t *numbers, size_t count);
+int index_scan_dead(struct index *ix, int (*visit)(void *ctx, const struct dead_segment *d), void *ctx);
+struct dead_totals { uint64_t objects, bytes; int64_t since; /* of the oldest; 0: none */ };
+int index_dead_totals(struct index *ix, struct dead_totals *out);
 
 #endif

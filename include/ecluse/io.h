@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* Every durable step.  X(name) appears in ECLUSE_FAULT as "name". */
 #define FAULT_TABLE(X) \
@@ -24,7 +25,8 @@
     X(batch_write) X(commit) X(wal_write) X(wal_sync) X(db_write) X(db_sync) X(checkpoint) \
     X(intent) X(store_rename) X(store_copy) X(store_dir_sync) X(publication) X(mark_published) \
     X(staging_cleanup) X(staging_create) X(keyring_write) X(keyring_rename) X(init) \
-    X(state_adopt) X(ballast) X(other) X(rebuild)
+    X(state_adopt) X(ballast) X(other) X(rebuild) X(checkpoint_part) X(store_remove) \
+    X(dead_mark) X(dead_forget) X(compact)
 
 enum fault_point {
 #define X(name) FAULT_##name,
@@ -38,6 +40,14 @@ enum fault_point {
 int fault_hit(enum fault_point point);
 #else
 static inline int fault_hit(enum fault_point point) { (void)point; return 0; }
+#endif
+
+/* The time in seconds since 1970, by which things grow old. In builds with
+ * ECLUSE_FAULTS, as many seconds later as the file says that ECLUSE_CLOCK names. */
+#ifdef ECLUSE_FAULTS
+int64_t clock_now(void);
+#else
+static inline int64_t clock_now(void) { return (int64_t)time(NULL); }
 #endif
 
 /* Writes all of buf at offset. */

@@ -21,12 +21,18 @@ struct publication_segment {
     struct id128 id;
     bool fresh;                    /* new with this publication */
     bool carrier;                  /* it holds this payload; fresh, length and hash unknown */
-    uint64_t length;               /* fresh, not carrier: size of the file, a size class */
-    uint8_t sha256[SHA256_SIZE];   /* likewise: of the whole file */
+    bool again;                    /* not new, but told once more, by a part of a checkpoint */
+    uint64_t length;               /* fresh, not carrier, or again: size of the file, a size class */
+    uint8_t sha256[SHA256_SIZE];   /* likewise: of the whole file; zeros: not known (again only) */
 };
 
 struct publication_view {
     bool more;                     /* a part: applied together with the next one */
+    uint32_t shard;                /* of a part of a checkpoint, its number + 1; else 0 */
+    bool last;                     /* … and it is the last part */
+    uint64_t next_ino, next_cookie; /* … the counters: of the actor's inodes (48 bits), of cookies */
+    struct publication_head around; /* the last one before it that is no such part, when that is not
+                                     * what it follows; seq 0: none */
     uint64_t actor, seq;           /* actor not 0; seq in 1 … 2^63 - 1 */
     uint64_t time;                 /* seconds since 1970 */
     const uint8_t *actors;         /* table of le64, maybe unaligned; the last is `actor` */

@@ -110,9 +110,15 @@ int footer_next(struct footer_view *v, struct reverse_run *out);
  */
 int segment_finish(struct segment_key *k, uint64_t used, const void *footer, size_t footer_len,
                    struct buf *out);
+/* The same, for a footer with the publication of that number; its trailer tells it. */
+int segment_finish_carrier(struct segment_key *k, uint64_t used, uint64_t publication, const void *footer,
+                           size_t footer_len, struct buf *out);
+struct segment_trailer { uint64_t footer_offset, footer_sealed_len, publication; /* 0: none */ };
 /* Opens the trailer (the last SEGMENT_TRAILER bytes of a file of `size`). The
  * size is authenticated: E_AUTH when the file was truncated or extended. */
 int segment_trailer_open(struct segment_key *k, uint64_t size, const uint8_t in[SEGMENT_TRAILER],
                          uint64_t *footer_offset, uint64_t *footer_sealed_len);
+int segment_trailer_read(struct segment_key *k, uint64_t size, const uint8_t in[SEGMENT_TRAILER],
+                         struct segment_trailer *out);
 
 #endif

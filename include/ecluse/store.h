@@ -53,6 +53,10 @@ int store_put(struct store *s, int dirfd, const char *name, const struct id128 *
  * E_STORE_SYNC when one failed: what a second one says proves nothing. */
 int store_sync(struct store *s, const struct id128 *ids, size_t count);
 
+/* Removes an object: that nothing needs it is the caller's affair. Durable after
+ * store_sync. E_NOT_ARRIVED when it is not there, E_FORMAT when something else is. */
+int store_remove(struct store *s, const struct id128 *id);
+
 /* Length of an object; E_NOT_ARRIVED, E_FORMAT. */
 int store_size(struct store *s, const struct id128 *id, uint64_t *size);
 

@@ -28,6 +28,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "\n"
       "  ro, rw            read-only, or not\n"
       "  passfile=F, extpass=COMMAND, keyfile=F, state=DIR   as the options above\n"
+      "  grace=30          days that unreferenced objects stay in the store\n"
       "  idle=30m          unmounts after that time without use (s, m, h, d)\n"
       "  strict            every write is ordered; slower\n"
       "  owners            keeps owners and groups (useful to root only)\n"
@@ -60,6 +61,14 @@ static const struct topic { const char *name, *text; } topics[] = {
       "\n"
       "Returns when everything written so far is in the store. Without MOUNTPOINT:\n"
       "all mounted vaults.\n") },
+    { "gc", N_(
+      "ecluse gc [--now] [--json] [--state DIR] MOUNTPOINT | STORE\n"
+      "\n"
+      "Takes out of the store of a mounted vault what nothing refers to any more and has\n"
+      "waited for the grace (mount option grace), and compacts. This also happens by itself.\n"
+      "\n"
+      "  --now             does not wait for the grace, nor pause\n"
+      "  --json            says in JSON what was freed\n") },
     { "passwd", N_(
       "ecluse passwd [--passfile F | --extpass COMMAND | --keyfile F | --recovery |\n"
       "              --recovery-file F] [--new-passfile F] [--add-keyfile F] [--state DIR] STORE\n"
@@ -140,6 +149,7 @@ static void overview(void)
         "  ecluse umount MOUNTPOINT          closes it, once everything is in the store\n"
         "  ecluse status [MOUNTPOINT]        what is mounted, unpublished, wrong\n"
         "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
+        "  ecluse gc MOUNTPOINT              frees what the store does not need any more\n"
         "  ecluse passwd STORE               changes the passphrase\n"
         "  ecluse recover STORE              opens a vault on a device that does not know it\n"
         "  ecluse check STORE                is the store whole, and all of it the vault’s?\n"

@@ -164,6 +164,7 @@ int command_mount_helper(int argc, char **argv);  /* as mount(8) calls it */
 int command_umount(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
+int command_gc(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 int command_recover(int argc, char **argv);
 int command_check(int argc, char **argv);

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum treatment { IGNORED, ON, OFF, TEXT, DURATION, REBUILD };
+enum treatment { IGNORED, ON, OFF, TEXT, DURATION, DAYS, REBUILD };
 
 static const struct word { const char *name; enum treatment treatment; size_t offset; } words[] = {
 #define AT(member) offsetof(struct mount_options, member)
@@ -23,7 +23,7 @@ static const struct word { const char *name; enum treatment treatment; size_t of
     { "passfile", TEXT, AT(sources.passfile) }, { "extpass", TEXT, AT(sources.extpass) },
     { "keyfile", TEXT, AT(sources.keyfile) }, { "state", TEXT, AT(state) }, { "fsname", TEXT, AT(fsname) },
     { "notify", TEXT, AT(notify) },
-    { "idle", DURATION, AT(config.idle_seconds) }, { "rebuild", REBUILD, AT(rebuild) },
+    { "grace", DAYS, AT(config.grace) }, { "idle", DURATION, AT(config.idle_seconds) }, { "rebuild", REBUILD, AT(rebuild) },
     { "defaults", IGNORED, 0 }, { "auto", IGNORED, 0 }, { "noauto", IGNORED, 0 }, { "_netdev", IGNORED, 0 },
     { "user", IGNORED, 0 }, { "nouser", IGNORED, 0 }, { "users", IGNORED, 0 }, { "nousers", IGNORED, 0 },
     { "owner", IGNORED, 0 }, { "noowner", IGNORED, 0 }, { "group", IGNORED, 0 }, { "nogroup", IGNORED, 0 },
@@ -62,6 +62,23 @@ static bool parse_duration(const char *text, unsigned *out)
     return true;
 }
 
+#define DAYS_MAX 36500ul
+
+/* 30 or 30d; what is kept is one more, 0 being "not said". */
+static bool parse_days(const char *text, unsigned *out)
+{
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    if (errno || n > DAYS_MAX || (*end && strcmp(end, "d")))
+        return false;
+    *out = (unsigned)n + 1;
+    return true;
+}
+
 bool rebuild_wish_parse(const char *value, enum rebuild_wish *out)
 {
     *out = value ? REBUILD_PARTIAL : REBUILD_WHOLE;
@@ -90,6 +107,11 @@ static int apply(struct mount_options *o, const struct word *w, const char *valu
     case DURATION:
         if (!value || !parse_duration(value, (unsigned *)(void *)member))
             return usage_error("mount", _("“%s” is not a duration for the mount option “%s” (for example 30m)"),
+                               value ? value : "", w->name);
+        break;
+    case DAYS:
+        if (!value || !parse_days(value, (unsigned *)(void *)member))
+            return usage_error("mount", _("“%s” is not a number of days for the mount option “%s”"),
                                value ? value : "", w->name);
         break;
     case REBUILD:

@@ -82,6 +82,20 @@ static void say_store(const char *json)
     line(_("In the store"), sentence);
 }
 
+static void say_dead(const char *json)
+{
+    char size[WORDS_MAX], when[WORDS_MAX], sentence[256];
+    uint64_t dead = number(json, "dead");
+
+    if (!dead)
+        return;
+    words_for_size(number(json, "dead_bytes"), size);
+    words_for_time((int64_t)number(json, "dead_until"), when);
+    snprintf(sentence, sizeof sentence, ngettext("%llu object, %s, not before %s", "%llu objects, %s, not before %s", dead),
+             (unsigned long long)dead, size, when);
+    line(_("To be removed from it"), sentence);
+}
+
 static void warn(uint64_t n, const char *format)
 {
     if (!n)
@@ -157,6 +171,7 @@ static void say(const char *json)
     line(_("Last publication"), words_for_time((int64_t)number(json, "published_at"), words));
     say_store(json);
     say_heads(json);
+    say_dead(json);
     say_warnings(json);
 }
 

@@ -316,6 +316,19 @@ int daemon_flush(const struct daemon_ref *d)
     return rc;
 }
 
+int daemon_gc(const struct daemon_ref *d, bool at_once, char **json)
+{
+    int rc = ask_at(d->socket, at_once ? "gc-now\n" : "gc\n", NO_LIMIT, json);
+    if (rc)
+        return rc;
+    rc = result_of(*json);
+    if (rc) {
+        free(*json);
+        *json = NULL;
+    }
+    return rc;
+}
+
 /* Nobody answers for it: its daemon is dead, or its socket was taken away. */
 static int unmount_alone(const char *path)
 {

@@ -5,6 +5,7 @@
  *
  *   ping      who we are                        status    everything (report.c)
  *   flush     answers once all is published     unmount   answers once all is over
+ *   gc        answers with what was freed       gc-now    the same, without grace
  *
  * Mode 0600 in a directory of mode 0700, and only the same user or root is
  * listened to.  A connection has five seconds to say its line, runs in a
@@ -70,6 +71,8 @@ void control_close_fs(struct control *c)
 {
     pthread_mutex_lock(&c->lock);
     c->closing = true;
+    if (c->fs_users)
+        fs_gc_stop(c->served->fs);
     while (c->fs_users)
         pthread_cond_wait(&c->changed, &c->lock);
     pthread_mutex_unlock(&c->lock);
@@ -127,6 +130,26 @@ static bool do_flush(struct control *c, int fd, struct buf *answer)
     return false;
 }
 
+static bool collect(struct control *c, bool at_once, struct buf *answer)
+{
+    struct gc_report r;
+
+    if (!fs_begin(c)) {
+        report_result(E_NOT_MOUNTED, answer);
+        return false;
+    }
+    int rc = fs_gc(c->served->fs, at_once, &r);
+    fs_end(c);
+    if (rc)
+        report_result(rc, answer);
+    else
+        report_gc(&r, answer);
+    return false;
+}
+
+static bool do_gc(struct control *c, int fd, struct buf *answer) { (void)fd; return collect(c, false, answer); }
+static bool do_gc_now(struct control *c, int fd, struct buf *answer) { (void)fd; return collect(c, true, answer); }
+
 static bool do_unmount(struct control *c, int fd, struct buf *answer)
 {
     bool closing = is_closing(c);
@@ -146,6 +169,7 @@ static bool do_unmount(struct control *c, int fd, struct buf *answer)
 
 static const struct request { const char *name; bool (*run)(struct control *, int, struct buf *); } requests[] = {
     { "ping", do_ping }, { "status", do_status }, { "flush", do_flush }, { "unmount", do_unmount },
+    { "gc", do_gc }, { "gc-now", do_gc_now },
 };
 
 /* --- a connection ----------------------------------------------------------------- */

@@ -160,5 +160,6 @@ void json_raw(struct buf *b, const char *text);
 int report_status(const struct served *s, bool closing, struct buf *out);
 int report_identity(const struct served *s, bool closing, struct buf *out);
 void report_result(int result, struct buf *out);
+void report_gc(const struct gc_report *r, struct buf *out);
 
 #endif

@@ -42,6 +42,22 @@ void report_result(int result, struct buf *out)
     finish(out);
 }
 
+void report_gc(const struct gc_report *r, struct buf *out)
+{
+    json_raw(out, "{");
+    json_number(out, "code", 0);
+    json_string(out, "error", "");
+    json_number(out, "removed", (int64_t)r->removed);
+    json_number(out, "removed_bytes", (int64_t)r->removed_bytes);
+    json_number(out, "compacted", (int64_t)r->compacted);
+    json_number(out, "moved_bytes", (int64_t)r->moved_bytes);
+    json_number(out, "damaged", (int64_t)r->damaged);
+    json_number(out, "dead", (int64_t)r->dead);
+    json_number(out, "dead_bytes", (int64_t)r->dead_bytes);
+    json_number(out, "dead_until", r->next);
+    finish(out);
+}
+
 static void figures(const struct fs_status *f, struct buf *out)
 {
     json_bool(out, "read_only", f->read_only);
@@ -56,6 +72,9 @@ static void figures(const struct fs_status *f, struct buf *out)
     json_number(out, "publish_code", f->publish_error);
     json_number(out, "objects", (int64_t)f->objects);
     json_number(out, "object_bytes", (int64_t)f->object_bytes);
+    json_number(out, "dead", (int64_t)f->dead);
+    json_number(out, "dead_bytes", (int64_t)f->dead_bytes);
+    json_number(out, "dead_until", f->dead_until);
     json_number(out, "inodes", (int64_t)f->inodes);
     json_number(out, "cache_bytes", (int64_t)f->cache_bytes);
     json_key(out, "warnings");

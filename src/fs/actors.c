@@ -143,3 +143,23 @@ int actors_heads(struct fs *fs, struct buf *out)
     buf_free(&heads);
     return rc == -ENOENT ? E_STATE_DAMAGED : rc;
 }
+
+uint64_t actors_of(const struct fs *fs, uint64_t seq)
+{
+    size_t k = fs->actor_count - 1;
+
+    while (k && fs->firsts[k] > seq)
+        k--;
+    return fs->actors[k];
+}
+
+bool actors_is_head(struct fs *fs, uint32_t carrier)
+{
+    struct publication_row p;
+
+    for (size_t k = 0; k + 1 < fs->actor_count; k++)
+        if (fs->firsts[k + 1] > fs->firsts[k] && index_publication(fs->index, fs->firsts[k + 1] - 1, &p) == 0 &&
+            p.carrier == carrier)
+            return true;
+    return false;
+}

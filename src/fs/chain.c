@@ -7,15 +7,22 @@
  *
  *   two hashes under one (actor, number)   both forked, unless the device knows
  *                                          by itself which one is its own
- *   predecessor absent                     pending: a gap, and so is what follows
+ *   predecessor absent                     pending: a gap, and so is what follows, unless the
+ *                                          gap is of a checkpoint's parts (`around`), or a
+ *                                          whole checkpoint begins here: it is a root then
  *   predecessor there with another hash    broken
  *   a segment absent                       pending, and what follows
  *
  * The rest are trees of whole publications.  The tip is that of the branch on
  * which the device last was; without that knowledge the longest, then the
- * latest.  From the tip the path leads back to number 1.  Its end is cut back to
+ * latest.  From the tip the path leads back to its root.  Its end is cut back to
  * the last publication that closes its series of parts and is in the store:
  * what lies beyond is loose, for the caller to use or to leave.
+ *
+ * A path whose root is not number 1 is worth nothing until the series of its
+ * checkpoint is closed, for nobody has a tree to which it could be added; and a
+ * checkpoint that is not whole is never a root, lest a part of the tree pass for all
+ * of it.
  */
 #include "chain.h"
 #include <errno.h>
@@ -76,7 +83,7 @@ static void judge_dot(struct link *v, size_t from, size_t to, const struct chain
 
     for (size_t k = from; k < to; k++) {
         v[k].parent = NO_LINK;
-        v[k].verdict = LINK_BRANCH;
+        v[k].verdict = LINK_BRANCH;   /* until its predecessor is judged */
         if (k > from && memcmp(v[k].self.hash, v[k - 1].self.hash, SHA256_SIZE) == 0)
             v[k].verdict = LINK_DUPLICATE;
         else if (k > from)
@@ -88,22 +95,63 @@ static void judge_dot(struct link *v, size_t from, size_t to, const struct chain
             v[k].verdict = LINK_FORKED;
 }
 
-/* The predecessor decides. */
+/* The link with this dot and hash, or NO_LINK; *other: one with another hash is there. */
+static size_t find_link(const struct link *v, size_t count, const struct publication_head *h, bool *other)
+{
+    size_t at = lower_bound(v, count, h), end = at;
+
+    while (end < count && same_dot(&v[end].self, h) && memcmp(v[end].self.hash, h->hash, SHA256_SIZE))
+        end++;
+    *other = end > at;
+    return end < count && same_dot(&v[end].self, h) ? end : NO_LINK;
+}
+
+/* What the one that it names as its predecessor makes of it. */
+static enum link_verdict follow(const struct link *v, size_t count, struct link *l, const struct publication_head *h)
+{
+    bool other;
+    size_t at = find_link(v, count, h, &other);
+
+    if (at == NO_LINK)
+        return other ? LINK_BROKEN : LINK_PENDING;
+    l->parent = at;
+    if (v[at].verdict == LINK_BRANCH)
+        return LINK_BRANCH;
+    return v[at].verdict == LINK_FORKED || v[at].verdict == LINK_BROKEN ? LINK_BROKEN : LINK_PENDING;
+}
+
+/* The place of the part that follows this one of a checkpoint, or NO_LINK. */
+static size_t next_shard(const struct link *v, size_t count, size_t k)
+{
+    struct publication_head next = { .actor = v[k].self.actor, .seq = v[k].self.seq + 1 };
+
+    for (size_t at = lower_bound(v, count, &next); at < count && same_dot(&v[at].self, &next); at++)
+        if (v[at].shard == v[k].shard + 1 && !v[at].incomplete && compare_heads(&v[at].before, &v[k].self) == 0)
+            return at;
+    return NO_LINK;
+}
+
+static bool begins_checkpoint(const struct link *v, size_t count, size_t k)
+{
+    if (v[k].shard != 1 || v[k].incomplete)
+        return false;
+    while (k != NO_LINK && !v[k].last)
+        k = next_shard(v, count, k);
+    return k != NO_LINK;
+}
+
+/* The predecessor decides, or that none is needed. */
 static enum link_verdict judge_link(struct link *v, size_t count, struct link *l)
 {
-    if (l->before.seq) {
-        size_t at = lower_bound(v, count, &l->before), end = at;
-        while (end < count && same_dot(&v[end].self, &l->before) &&
-               memcmp(v[end].self.hash, l->before.hash, SHA256_SIZE))
-            end++;
-        if (end == count || !same_dot(&v[end].self, &l->before))
-            return end == at ? LINK_PENDING : LINK_BROKEN;
-        l->parent = end;
-        enum link_verdict of_parent = v[end].verdict;
-        if (of_parent != LINK_BRANCH)
-            return of_parent == LINK_FORKED || of_parent == LINK_BROKEN ? LINK_BROKEN : LINK_PENDING;
+    enum link_verdict verdict = l->before.seq ? follow(v, count, l, &l->before) : LINK_BRANCH;
+
+    if (verdict == LINK_PENDING && l->around.seq)
+        verdict = follow(v, count, l, &l->around);
+    if (verdict == LINK_PENDING && begins_checkpoint(v, count, (size_t)(l - v))) {
+        l->parent = NO_LINK;
+        verdict = LINK_BRANCH;
     }
-    return l->incomplete ? LINK_PENDING : LINK_BRANCH;
+    return verdict == LINK_BRANCH && l->incomplete ? LINK_PENDING : verdict;
 }
 
 static void judge(struct link *v, size_t count, const struct chain_wish *wish)
@@ -163,8 +211,10 @@ static size_t choose_tip(const struct link *v, size_t count, const struct chain_
 
 static void walk_back(const struct link *v, size_t tip, struct chain *out)
 {
-    size_t count = tip == NO_LINK ? 0 : (size_t)v[tip].self.seq;
+    size_t count = 0;
 
+    for (size_t k = tip; k != NO_LINK; k = v[k].parent)
+        count++;
     out->count = count;
     for (size_t k = tip; k != NO_LINK; k = v[k].parent)
         out->order[--count] = k;
@@ -186,9 +236,45 @@ static void cut_back(struct link *v, struct chain *c)
     c->count = whole;
 }
 
+/* The newest whole checkpoint whose series is closed, all of it one after another. */
+static bool find_base(const struct link *v, struct chain *c)
+{
+    bool found = false;
+    size_t run = 0;            /* parts, without a gap, up to here */
+
+    for (size_t k = 0; k < c->count; k++) {
+        const struct link *l = &v[c->order[k]];
+        bool next = k && run && l->shard == run + 1 && l->parent == c->order[k - 1] &&
+                    compare_heads(&l->before, &v[c->order[k - 1]].self) == 0;
+        run = l->shard == 1 ? 1 : next ? run + 1 : 0;
+        if (run && l->last) {
+            c->base = k + 1 - run;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* A path without a beginning is nothing: what it tells is a part of a tree. */
+static void require_root(struct link *v, struct chain *c)
+{
+    size_t all = c->count + c->loose;
+
+    if (find_base(v, c) || !all || v[c->order[0]].self.seq == 1)
+        return;
+    for (size_t k = 0; k < all; k++)
+        v[c->order[k]].verdict = LINK_PENDING;
+    c->count = c->loose = 0;
+}
+
 static void tally(const struct link *v, size_t count, struct chain *c)
 {
+    /* What waits before the beginning is not needed. */
+    uint64_t from = c->count ? v[c->order[c->base]].self.seq : 0;
+
     for (size_t k = 0; k < count; k++) {
+        if (v[k].verdict == LINK_PENDING && v[k].self.seq < from)
+            continue;
         c->pending += v[k].verdict == LINK_PENDING && !v[k].staged;
         c->branches += v[k].verdict == LINK_BRANCH && !v[k].staged;
         c->duplicates += v[k].verdict == LINK_DUPLICATE;
@@ -212,9 +298,15 @@ int chain_order(struct link *links, size_t count, const struct chain_wish *wish,
     judge(links, count, wish);
     walk_back(links, choose_tip(links, count, wish, merits), out);
     cut_back(links, out);
+    require_root(links, out);
     tally(links, count, out);
     free(merits);
     return 0;
+}
+
+bool chain_suffices(const struct link *links, const struct chain *c)
+{
+    return c->count && links[c->order[c->base]].shard == 1 && !c->pending && !c->branches && !c->forked && !c->broken;
 }
 
 void chain_free(struct chain *c)

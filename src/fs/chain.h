@@ -4,7 +4,8 @@
  *
  * Each publication names the one that it follows by number and hash, so the
  * publications that a store holds form trees.  A vault's history is one path
- * from number 1 to a tip; whatever else there is was told apart from it.
+ * from number 1, or from the first part of a whole checkpoint, to a tip; whatever
+ * else there is was told apart from it.
  */
 #ifndef ECLUSE_FS_CHAIN_H
 #define ECLUSE_FS_CHAIN_H
@@ -25,6 +26,10 @@ enum link_verdict {
 
 struct link {
     struct publication_head self, before;
+    struct publication_head around; /* see publication.h */
+    uint32_t shard;            /* of a part of a checkpoint, its number + 1 */
+    bool last;                 /* … and it is the last */
+    uint64_t size;             /* of its payload */
     bool more;
     bool incomplete;           /* a segment that it names is not there */
     bool staged;               /* its carrier is in the old staging directory */
@@ -42,14 +47,17 @@ struct chain_wish {
 };
 
 struct chain {
-    size_t *order;             /* places of links, from number 1 on */
+    size_t *order;             /* places of links, by ascending number */
     size_t count;              /* of LINK_CHAIN; the first of `order` */
+    size_t base;               /* where in `order` to begin: a whole checkpoint, or all there is */
     size_t loose;              /* LINK_SERIES and LINK_STAGED, in order, behind them */
     size_t pending, branches, duplicates, forked, broken;
 };
 
 /* Sorts the links, judges each, and fills out. -ENOMEM. */
 int chain_order(struct link *links, size_t count, const struct chain_wish *wish, struct chain *out);
+/* Does the history begin so that nothing older is needed, and is there nothing odd? */
+bool chain_suffices(const struct link *links, const struct chain *c);
 void chain_free(struct chain *c);
 
 #endif

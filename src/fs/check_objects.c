@@ -104,6 +104,7 @@ static int add_link(struct checking *c, size_t object, const struct publication_
     }
     struct link *l = &c->links[c->link_count++];
     *l = (struct link){ .self = { .actor = v->actor, .seq = v->seq }, .before = v->before, .more = v->more,
+                        .around = v->around, .shard = v->shard, .last = v->last, .size = v->rows_len,
                         .time = (int64_t)v->time, .object = object };
     crypto_sha256(c->seen.view.payload, c->seen.view.payload_len, l->self.hash);
     return 0;
@@ -178,11 +179,13 @@ static int name_segments(struct checking *c, struct link *l)
     if (!checked_again(c, &c->objects[l->object]) || checked_publication(c, &v))
         return 0;
     while (publication_next_segment(&v, &s)) {
-        bool told = s.fresh && !s.carrier;
+        static const uint8_t unknown[SHA256_SIZE];
+        bool told = (s.fresh && !s.carrier) || s.again;
+        bool hashed = told && memcmp(s.sha256, unknown, sizeof unknown);
         if (s.carrier) {
             if (!id_equal(&s.id, &c->objects[l->object].id))
                 l->incomplete = true;
-        } else if (!checked_named(c, &s.id, v.seq, told ? s.length : 0, told ? s.sha256 : NULL)) {
+        } else if (!checked_named(c, &s.id, v.seq, told ? s.length : 0, hashed ? s.sha256 : NULL)) {
             l->incomplete = true;
         }
     }

@@ -217,6 +217,7 @@ struct publisher {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, busy;
+    bool gc_stop;
     uint64_t asked, answered;  /* flush requests */
     int result;
     bool work;                 /* a commit noted rows since the last publication */
@@ -224,9 +225,18 @@ struct publisher {
     uint64_t seq;              /* last publication that is done */
     uint8_t hash[SHA256_SIZE]; /* its hash */
     int64_t time;
+    time_t checkpoint_after;   /* CLOCK_MONOTONIC; the thread's own */
+    uint64_t gc_asked, gc_answered;
+    bool gc_at_once;           /* of those asked for */
+    int gc_result;
+    struct gc_report gc;       /* of the last round that was asked for */
+    int64_t gc_after;          /* clock_now: no round of its own before; the thread's own */
+    uint64_t gc_seq;           /* last publication at the last count; the thread's own */
+    struct buf gc_avoided;     /* numbers of segments that cannot be read; the thread's own */
 };
 
 #define DATA_LOCKS 64u
+#define INODE_COUNTER ((1ull << 48) - 1)   /* of an inode number, without the actor's index */
 
 /* --- what was seen of others: heads.c ------------------------------------- */
 
@@ -506,6 +516,11 @@ int actors_renew(struct fs *fs);
 bool actors_chain_begins(const struct fs *fs, uint64_t seq);
 /* Count and heads of the earlier actors, as a publication has them. */
 int actors_heads(struct fs *fs, struct buf *out);
+/* Does the segment carry the last publication of an earlier actor? A device that goes on
+ * as that one would take its absence for an older store. */
+bool actors_is_head(struct fs *fs, uint32_t carrier);
+/* Which actor of ours has that publication. */
+uint64_t actors_of(const struct fs *fs, uint64_t seq);
 
 /* --- replay.c --------------------------------------------------------------------- */
 int journal_recover(struct fs *fs);
@@ -521,15 +536,31 @@ int publish_verify(struct fs *fs, uint64_t seq);
 /* Every unpublished row, in slices of bounded size; by the owner of the turn, or
  * while nobody commits. Forgets the cut of an earlier index_collect. */
 int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows, size_t len), void *ctx);
+/* One part of a checkpoint, from where `d` is. 1 when more follow. */
+int publish_shard(struct fs *fs, struct dump *d, uint32_t number);
+bool publish_stopping(struct fs *fs);          /* the thread, or its round of gc, is to end */
+int publish_rows(struct fs *fs);               /* all that is noted, in as many parts as it takes */
+int publish_checkpoint(struct fs *fs);         /* one whole checkpoint, and what closes it */
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
 int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
+/* Blocks of a file in one segment, as some row once said. */
+struct block_place { uint64_t ino, block; uint32_t segment, offset, count; };
+/* Seals anew, elsewhere, what is still there. E_AUTH, E_FORMAT, E_NOT_ARRIVED: a block
+ * cannot be read, and all of that run stays where it is. */
+int reseal_place(struct fs *fs, const struct block_place *at);
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
 
 /* One part of a publication under construction. */
 struct publication {
     uint64_t seq;
     bool more;                                 /* further parts follow */
+    uint32_t shard;                            /* of a part of a checkpoint, its number + 1; else 0 */
+    bool last;                                 /* … the last of them */
+    uint64_t next_ino, next_cookie;            /* … as they stand */
+    struct publication_head around;            /* seq 0: it follows the one before it */
+    uint64_t inodes;                           /* … how many there are */
     struct buf rows;                           /* collected batch */
+    uint64_t size;                             /* of the payload, once it is sealed */
     uint8_t previous[SHA256_SIZE];
     int64_t time;
 };
@@ -553,6 +584,13 @@ int heads_put(struct heads *h, const struct head *head);             /* one for 
 void heads_drop(struct heads *h, struct head *head);
 void heads_free(struct heads *h);
 
+/* --- checkpoint.c: by the publisher ------------------------------------------------- */
+/* Would whoever reads the store have to read too much, or too many objects? */
+bool checkpoint_due(struct fs *fs);
+/* All of its parts; *skipped: some rows were left out, for they are about to be
+ * published. An error makes it due again only after an hour. */
+int checkpoint_write(struct fs *fs, bool *skipped);
+
 /* --- unseen.c ---------------------------------------------------------------------- */
 /* A publication in an object that the index does not know. */
 struct stranger { struct head head; struct publication_head before; };
@@ -571,6 +609,38 @@ int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out);
 int fresh_open(struct fs *fs, bool *ours);
 /* At any later time: E_OLDER_STATE while the store lacks something. */
 int fresh_check(struct fs *fs);
+
+struct stray { struct id128 id; uint64_t size; uint32_t epoch; };
+/* The same at any time, for who wants to remove: how many publications of others there
+ * are, and (struct stray…) objects of this vault that the index does not know and
+ * that are nobody else's, as far as can be told. */
+int unseen_strays(struct fs *fs, uint64_t *others, struct buf *strays);
+
+/* --- gc.c: by the publisher, when everything is published ------------------------------- */
+/* When the first round of this mount is due; and: is it time for one? */
+void gc_start(struct fs *fs);
+bool gc_due(struct fs *fs);
+int64_t gc_grace(const struct fs *fs);         /* seconds */
+/* Counts when something was published since, compacts, removes what is due. E_OTHER_DEVICE. */
+int gc_round(struct fs *fs, bool at_once, struct gc_report *out);
+/* No publication that whoever reads the store still needs has a lower number; 0 when
+ * all are needed: the older of the last two checkpoints. */
+int gc_needed_from(struct fs *fs, uint64_t *seq);
+
+/* --- compact.c ---------------------------------------------------------------------------- */
+/* What the block maps refer to in a published segment; by number. */
+struct usage { uint32_t number; bool seen; uint64_t live, length; };
+struct usages { struct usage *v; size_t count; };
+/* Counts. Rows may change meanwhile: what changed is noted (usages_note). */
+int usages_take(struct fs *fs, struct usages *u);
+void usages_note(struct usages *u, const struct run *runs, uint32_t count);
+void usages_free(struct usages *u);
+/* Moves the live blocks out of segments that are sparse, or small and many, up to
+ * some volume. *moved bytes, *emptied segments, *damaged ones that stay. */
+int compact(struct fs *fs, const struct usages *u, bool at_once, struct gc_report *out);
+/* Visits the block maps of unpublished rows. */
+typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
+int unpublished_runs(struct fs *fs, on_runs visit, void *ctx);
 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;

@@ -333,7 +333,7 @@ static int use_objects(struct keep *k, const struct meaning *m)
         if (o && o->staged)
             rc = kept_link(k->b, o);
         if (o && !rc)
-            rc = object_number(k->b, o, &k->rows);
+            rc = object_number(k->b, o, NULL, &k->rows);
     }
     return rc ? rc : translate_runs(m, k->rec);
 }
@@ -487,7 +487,7 @@ static int keep(struct keep *k)
     const struct rebuild *b = k->b;
 
     /* Its rows are noted no more, and it cannot be read: who knows which they were. */
-    if (k->use_old && b->intent > b->chain.count + b->chain.loose)
+    if (k->use_old && b->intent > history_end(b))
         b->report->lost++;
     k->marking = true;
     int rc = walk(k);

@@ -202,6 +202,7 @@ static int start(struct fs *fs)
     /* What the original of a copied state may publish as well gets new ids. */
     if (fs->state->cloned && !fs->opt.read_only)
         rc = reseal_all(fs);
+    gc_start(fs);
     if (!rc)
         rc = publish_start(fs);
     if (rc)
@@ -274,6 +275,7 @@ int fs_close(struct fs *fs)
     free(fs->actors);
     free(fs->firsts);
     heads_free(&fs->heads);
+    buf_free(&fs->publish.gc_avoided);
     free(fs);
     return rc;
 }

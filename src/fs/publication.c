@@ -3,6 +3,8 @@
  * The payload of a publication (docs/format.md, "Publication").
  *
  *   version 1 | flags | actor le64 | seq | previous hash 32 B | time
+ *   | of a part of a checkpoint: its number, next inode, next cookie
+ *   | after such a part: around, the last publication before it that is none
  *   | heads seen: count, (actor le64, seq, hash)…
  *   | actors: count, le64…          the last is the publisher
  *   | segments: count, (number, id 16 B, flags, [length, sha256 32 B])…
@@ -17,8 +19,12 @@
 
 #define PUBLICATION_VERSION 1u
 #define PUBLICATION_MORE 1u
+#define PUBLICATION_SHARD 2u
+#define PUBLICATION_LAST 4u
+#define PUBLICATION_AROUND 8u
 #define SEGMENT_FRESH 1u
 #define SEGMENT_CARRIER 2u
+#define SEGMENT_AGAIN 4u
 
 static int by_number(const void *a, const void *b)
 {
@@ -71,7 +77,7 @@ static const struct segment_row *find_fresh(const struct segment_row *fresh, siz
 }
 
 static int encode_segments(struct fs *fs, const struct buf *numbers, const struct segment_row *fresh,
-                           size_t fresh_count, uint32_t carrier, struct buf *out)
+                           size_t fresh_count, uint32_t carrier, bool again, struct buf *out)
 {
     const uint32_t *v = (const uint32_t *)(const void *)numbers->data;
     size_t count = numbers->len / sizeof *v;
@@ -86,16 +92,40 @@ static int encode_segments(struct fs *fs, const struct buf *numbers, const struc
             if (rc)
                 return rc == -ENOENT ? E_STATE_DAMAGED : rc;
             s = &old;
+            if (again && segment_size_class(old.length) == old.length)
+                flags = SEGMENT_AGAIN;
         }
         buf_varint(out, v[k]);
         buf_append(out, s->id.b, sizeof s->id.b);
         buf_byte(out, flags);
-        if (flags == SEGMENT_FRESH) {
+        if (flags == SEGMENT_FRESH || flags == SEGMENT_AGAIN) {
             buf_varint(out, s->length);
             buf_append(out, s->sha256, sizeof s->sha256);
         }
     }
     return 0;
+}
+
+static void encode_head(struct buf *out, const struct publication_head *h)
+{
+    uint8_t actor[8];
+
+    put_le64(actor, h->actor);
+    buf_append(out, actor, sizeof actor);
+    buf_varint(out, h->seq);
+    buf_append(out, h->hash, sizeof h->hash);
+}
+
+/* What is there by the flags alone. */
+static void encode_checkpoint(struct buf *out, const struct publication *p)
+{
+    if (p->shard) {
+        buf_varint(out, p->shard - 1);
+        buf_varint(out, p->next_ino);
+        buf_varint(out, p->next_cookie);
+    }
+    if (p->around.seq)
+        encode_head(out, &p->around);
 }
 
 int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
@@ -107,11 +137,13 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
 
     put_le64(actor, keyring_actor(fs->state->keys));
     buf_byte(out, PUBLICATION_VERSION);
-    buf_byte(out, p->more ? PUBLICATION_MORE : 0);
+    buf_byte(out, (uint8_t)((p->more ? PUBLICATION_MORE : 0) | (p->shard ? PUBLICATION_SHARD : 0) |
+                            (p->last ? PUBLICATION_LAST : 0) | (p->around.seq ? PUBLICATION_AROUND : 0)));
     buf_append(out, actor, sizeof actor);
     buf_varint(out, p->seq);
     buf_append(out, p->previous, sizeof p->previous);
     buf_varint(out, (uint64_t)p->time);
+    encode_checkpoint(out, p);
     rc = actors_heads(fs, out);
     buf_varint(out, fs->actor_count);
     for (size_t k = 0; k < fs->actor_count; k++) {
@@ -122,7 +154,7 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
     if (!rc)
         rc = collect_numbers(p, fresh, fresh_count, &numbers);
     if (!rc)
-        rc = encode_segments(fs, &numbers, fresh, fresh_count, carrier, out);
+        rc = encode_segments(fs, &numbers, fresh, fresh_count, carrier, p->shard, out);
     buf_bytes(out, p->rows.data, p->rows.len);
     buf_free(&numbers);
     return rc ? rc : out->failed ? -ENOMEM : 0;

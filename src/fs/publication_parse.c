@@ -18,8 +18,14 @@
 
 #define PUBLICATION_VERSION 1u
 #define PUBLICATION_MORE 1u
+#define PUBLICATION_SHARD 2u
+#define PUBLICATION_LAST 4u
+#define PUBLICATION_AROUND 8u
+#define PUBLICATION_FLAGS 15u
 #define SEGMENT_FRESH 1u
 #define SEGMENT_CARRIER 2u
+#define SEGMENT_AGAIN 4u
+#define COUNTER_LIMIT (1ull << 48)
 #define ACTORS_MAX 65536u
 #define ACTOR_BYTES 8u
 
@@ -92,6 +98,26 @@ static void settle_before(struct reader *r, struct publication_view *v, const ui
     memcpy(v->before.hash, previous, SHA256_SIZE);
 }
 
+/* A part of a checkpoint is also told how the counters stood; `around` lets who
+ * lacks such parts go on without them. */
+static void read_checkpoint(struct reader *r, uint8_t flags, struct publication_view *v)
+{
+    require(r, flags <= PUBLICATION_FLAGS && (flags & PUBLICATION_SHARD || !(flags & PUBLICATION_LAST)));
+    if (flags & PUBLICATION_SHARD) {
+        uint64_t number = read_varint(r);
+        require(r, number < UINT32_MAX && number < v->seq);
+        v->shard = (uint32_t)number + 1;
+        v->last = flags & PUBLICATION_LAST;
+        v->next_ino = read_varint(r);
+        v->next_cookie = read_varint(r);
+        require(r, v->next_ino <= COUNTER_LIMIT && v->next_cookie <= INT64_MAX && (v->last || v->more));
+    }
+    if (flags & PUBLICATION_AROUND) {
+        read_head(r, &v->around);
+        require(r, v->around.seq < v->seq - 1);
+    }
+}
+
 /* --- tables ------------------------------------------------------------------------ */
 
 static void read_actors(struct reader *r, struct publication_view *v)
@@ -113,11 +139,11 @@ static void read_segment(struct reader *r, struct publication_segment *out)
     uint8_t flags = read_byte(r);
 
     *out = (struct publication_segment){ .number = (uint32_t)number, .fresh = flags & SEGMENT_FRESH,
-                                         .carrier = flags & SEGMENT_CARRIER };
+                                         .carrier = flags & SEGMENT_CARRIER, .again = flags == SEGMENT_AGAIN };
     if (id)
         memcpy(out->id.b, id, sizeof out->id.b);
-    require(r, number <= UINT32_MAX && flags <= (SEGMENT_FRESH | SEGMENT_CARRIER) && flags != SEGMENT_CARRIER);
-    if (flags == SEGMENT_FRESH) {
+    require(r, number <= UINT32_MAX && flags <= SEGMENT_AGAIN && flags != SEGMENT_CARRIER);
+    if (flags == SEGMENT_FRESH || flags == SEGMENT_AGAIN) {
         out->length = read_varint(r);
         read_hash(r, out->sha256);
         require(r, out->length && segment_size_class(out->length) == out->length);
@@ -149,13 +175,14 @@ int publication_parse(const void *payload, size_t len, struct publication_view *
     *out = (struct publication_view){ 0 };
     require(&r, read_byte(&r) == PUBLICATION_VERSION);
     uint8_t flags = read_byte(&r);
-    require(&r, flags <= PUBLICATION_MORE);
     out->more = flags & PUBLICATION_MORE;
     out->actor = read_actor(&r);
     out->seq = read_varint(&r);
     read_hash(&r, previous);
     out->time = read_varint(&r);
     require(&r, out->seq >= 1 && out->seq <= INT64_MAX && out->time <= INT64_MAX);
+    if (!r.failed)
+        read_checkpoint(&r, flags, out);
     if (!r.failed)
         walk_heads(&r, out);
     if (!r.failed)

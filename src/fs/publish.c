@@ -33,11 +33,13 @@
 
 #define FOOTER_FIXED 1024u           /* sealing, trailer, counts */
 #define ROWS_MAX (2u << 20)          /* rows in one payload, about; several copies are in memory */
+#define SHARD_ROWS (1920u << 10)     /* likewise, and with the rest of it in a file of 2 MiB */
 #define VOLUME_MAX (1ull << 30)      /* staged bytes that do not wait */
 #define NOTES_MAX 100000u            /* rows that do not wait */
 #define CEILING_FIRST 60
 #define CEILING_LATER 300
 #define RETRY_SECONDS 30
+#define IDLE_SECONDS 60
 
 /* The segments of a cut, in the order of their numbers; the carrier last. */
 struct cut {
@@ -141,11 +143,12 @@ static int latched_store(struct fs *fs, int rc)
 }
 
 /* Writes footer, padding and trailer behind the blocks, syncs, hashes. */
-static int seal_file(struct fs *fs, struct segment *s, const struct buf *footer, struct segment_row *row)
+static int seal_file(struct fs *fs, struct segment *s, uint64_t publication, const struct buf *footer,
+                     struct segment_row *row)
 {
     struct buf end = { 0 };
 
-    int rc = segment_finish(s->key, s->used, footer->data, footer->len, &end);
+    int rc = segment_finish_carrier(s->key, s->used, publication, footer->data, footer->len, &end);
     if (!rc && ftruncate(s->fd, (off_t)s->used))
         rc = -errno;
     if (!rc)
@@ -160,7 +163,8 @@ static int seal_file(struct fs *fs, struct segment *s, const struct buf *footer,
     return rc;
 }
 
-static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, const struct buf *payload,
+/* With the payload of publication number `seq`, or without one. */
+static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, const struct buf *payload, uint64_t seq,
                         struct segment_row *row)
 {
     struct buf footer = { 0 };
@@ -171,7 +175,7 @@ static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, con
     if (!rc) {
         footer_end(&footer, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
                    payload ? payload->data : NULL, payload_len);
-        rc = footer.failed ? -ENOMEM : seal_file(fs, s, &footer, row);
+        rc = footer.failed ? -ENOMEM : seal_file(fs, s, seq, &footer, row);
     }
     buf_free(&footer);
     return rc;
@@ -211,7 +215,7 @@ static int choose_carrier(struct fs *fs, struct cut *c, const struct publication
     return 0;
 }
 
-static int seal_cut(struct fs *fs, struct cut *c, const struct publication *p, struct reverse *r,
+static int seal_cut(struct fs *fs, struct cut *c, struct publication *p, struct reverse *r,
                     uint8_t hash[SHA256_SIZE])
 {
     struct buf payload = { 0 };
@@ -219,15 +223,16 @@ static int seal_cut(struct fs *fs, struct cut *c, const struct publication *p, s
 
     mark_sealed(fs, c, true);
     for (size_t k = 0; !rc && k + 1 < c->count; k++)
-        rc = seal_segment(fs, r, c->v[k], NULL, &c->rows[k]);
+        rc = seal_segment(fs, r, c->v[k], NULL, 0, &c->rows[k]);
     struct segment *carrier = rc ? NULL : c->v[c->count - 1];
     if (!rc) {
         c->rows[c->count - 1] = (struct segment_row){ .number = carrier->number, .id = carrier->id };
         rc = publication_encode(fs, p, c->rows, c->count, carrier->number, &payload);
     }
     if (!rc) {
+        p->size = payload.len;
         crypto_sha256(payload.data, payload.len, hash);
-        rc = seal_segment(fs, r, carrier, &payload, &c->rows[c->count - 1]);
+        rc = seal_segment(fs, r, carrier, &payload, p->seq, &c->rows[c->count - 1]);
     }
     if (!rc)
         rc = latched_sync(fs, "staging sync", io_sync_dir(fs->state->staging, FAULT_segment_footer));
@@ -240,7 +245,8 @@ static int seal_cut(struct fs *fs, struct cut *c, const struct publication *p, s
 static int intend(struct fs *fs, const struct publication *p, const struct cut *c,
                   const uint8_t hash[SHA256_SIZE], uint64_t token)
 {
-    struct publication_row row = { .seq = p->seq, .time = p->time, .carrier = c->rows[c->count - 1].number };
+    struct publication_row row = { .seq = p->seq, .time = p->time, .carrier = c->rows[c->count - 1].number,
+                                   .size = p->size, .shard = p->shard, .last = p->last, .inodes = p->inodes };
     struct buf segments = { 0 };
 
     memcpy(row.hash, hash, SHA256_SIZE);
@@ -418,13 +424,44 @@ static int cut_and_collect(struct fs *fs, struct cut *c, struct buf *rows, struc
     return taken ? taken : rc;
 }
 
-static void describe(struct fs *fs, bool more, struct publication *p)
+/* Who lacks the checkpoint before it may go on from what came before that. */
+static int find_around(struct fs *fs, struct publication *p)
 {
-    p->more = more;
-    p->time = time(NULL);
+    struct publication_row last, plain;
+
+    int rc = index_last_publication(fs->index, &last);
+    if (!rc && last.shard)
+        rc = index_plain_publication(fs->index, last.seq, &plain);
+    if (rc || !last.shard)
+        return rc == -ENOENT ? 0 : rc;
+    p->around = (struct publication_head){ .actor = actors_of(fs, plain.seq), .seq = plain.seq };
+    memcpy(p->around.hash, plain.hash, sizeof plain.hash);
+    return 0;
+}
+
+static int describe(struct fs *fs, struct publication *p)
+{
+    p->time = clock_now();
     p->seq = fs->publish.seq + 1;
     if (!actors_chain_begins(fs, p->seq))
         memcpy(p->previous, fs->publish.hash, sizeof p->previous);
+    return find_around(fs, p);
+}
+
+/* From what was collected to the store. */
+static int send(struct fs *fs, struct publication *p, struct cut *c, struct reverse *r, uint64_t token)
+{
+    uint8_t hash[SHA256_SIZE];
+
+    int rc = describe(fs, p);
+    if (!rc)
+        rc = seal_cut(fs, c, p, r, hash);
+    if (!rc)
+        rc = intend(fs, p, c, hash, token);
+    if (rc)
+        mark_sealed(fs, c, false);
+    cut_release(fs, c);
+    return rc ? rc : publish_complete(fs);
 }
 
 /* One part, from the cut to the store. 1 when more has to follow. */
@@ -433,32 +470,51 @@ static int publish_part(struct fs *fs)
     struct publication p = { 0 };
     struct reverse *r = NULL;
     struct cut c = { 0 };
-    uint8_t hash[SHA256_SIZE];
     uint64_t token;
-    bool more = false, intended = false;
 
     crypto_random(&token, sizeof token);
     token >>= 1;
     int rc = reverse_new(&r);
     if (!rc)
         rc = cut_and_collect(fs, &c, &p.rows, r, token);
-    more = rc == 1;
-    if (rc < 0 || (!p.rows.len && !c.count))
-        goto out;
-    describe(fs, more, &p);
-    rc = seal_cut(fs, &c, &p, r, hash);
-    if (!rc)
-        rc = intend(fs, &p, &c, hash, token);
-    intended = rc == 0;
-    if (!intended)
-        mark_sealed(fs, &c, false);
-out:
+    p.more = rc == 1;
+    if (rc >= 0 && (p.rows.len || c.count))
+        rc = send(fs, &p, &c, r, token);
     cut_release(fs, &c);
     reverse_free(r);
     buf_free(&p.rows);
-    if (intended)
-        rc = publish_complete(fs);
-    return rc < 0 ? rc : more;
+    return rc < 0 ? rc : p.more;
+}
+
+/* A part of a checkpoint: rows as they were published, so it needs no cut, and what
+ * is staged stays so. */
+int publish_shard(struct fs *fs, struct dump *d, uint32_t number)
+{
+    struct publication p = { .shard = number + 1 };
+    struct index_totals totals;
+    struct reverse *r = NULL;
+    struct cut c = { .v = calloc(1, sizeof *c.v), .rows = calloc(1, sizeof *c.rows) };
+
+    int rc = c.v && c.rows ? reverse_new(&r) : -ENOMEM;
+    if (!rc) {
+        commit_take_turn(fs);
+        rc = index_dump(fs->index, d, SHARD_ROWS, &p.rows);
+        commit_give_turn(fs, -EAGAIN);
+    }
+    p.last = rc == 0;
+    p.more = !p.last || d->skipped;
+    if (rc >= 0 && index_totals(fs->index, &totals) == 0)
+        p.inodes = totals.inodes;
+    pthread_mutex_lock(&fs->meta);
+    p.next_ino = fs->next_ino & INODE_COUNTER;
+    p.next_cookie = fs->next_cookie;
+    pthread_mutex_unlock(&fs->meta);
+    if (rc >= 0)
+        rc = send(fs, &p, &c, r, 0);
+    cut_release(fs, &c);
+    reverse_free(r);
+    buf_free(&p.rows);
+    return rc < 0 ? rc : !p.last;
 }
 
 static void say_result(struct fs *fs, int rc)
@@ -475,6 +531,25 @@ static void say_result(struct fs *fs, int rc)
         fs_raise(fs, rc ? FS_EVENT_PUBLICATION_WAITS : FS_EVENT_PUBLICATION_RESUMES, rc);
 }
 
+int publish_rows(struct fs *fs)
+{
+    int rc;
+
+    do
+        rc = publish_part(fs);
+    while (rc == 1);
+    return rc;
+}
+
+/* Rows that the parts left out, being changed again, follow. */
+int publish_checkpoint(struct fs *fs)
+{
+    bool skipped = false;
+
+    int rc = checkpoint_write(fs, &skipped);
+    return rc || !skipped ? rc : publish_rows(fs);
+}
+
 static int publish_all(struct fs *fs)
 {
     if (fs->opt.read_only)
@@ -489,9 +564,9 @@ static int publish_all(struct fs *fs)
     if (rc == 1)
         rc = reseal_sparse(fs);
     if (!rc)
-        do
-            rc = publish_part(fs);
-        while (rc == 1);
+        rc = publish_rows(fs);
+    if (!rc && checkpoint_due(fs))
+        rc = publish_checkpoint(fs);
     say_result(fs, rc);
     return rc;
 }
@@ -548,21 +623,35 @@ static bool voluminous(struct fs *fs)
     return staged > VOLUME_MAX || (index_totals(fs->index, &totals) == 0 && totals.unpublished > NOTES_MAX);
 }
 
-/* Waits until it is time to publish: quiet, the ceiling, volume, or a request.
- * True when activity went on to the end. p->lock held. */
+bool publish_stopping(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->publish.lock);
+    bool stop = fs->publish.stop || fs->publish.gc_stop;
+    pthread_mutex_unlock(&fs->publish.lock);
+    return stop;
+}
+
+static bool asked(const struct publisher *p)
+{
+    return p->asked != p->answered || p->gc_asked != p->gc_answered;
+}
+
+/* Waits until it is time to publish: quiet, the ceiling, volume, or a request; with
+ * nothing to publish, for a minute. True when activity went on to the end. p->lock held. */
 static bool wait_until_due(struct fs *fs, time_t ceiling)
 {
     struct publisher *p = &fs->publish;
     struct timespec begun, t;
     unsigned long long seen = atomic_load(&fs->activity);
 
-    while (!p->stop && !p->work && p->asked == p->answered)
-        pthread_cond_wait(&p->changed, &p->lock);
+    deadline(&t, IDLE_SECONDS * 1000);
+    for (int late = 0; !p->stop && !p->work && !asked(p) && !late;)
+        late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
     clock_gettime(CLOCK_MONOTONIC, &begun);
-    while (!p->stop && p->asked == p->answered) {
+    while (!p->stop && p->work && !asked(p)) {
         deadline(&t, fs->opt.publish_ms);
         int late = 0;
-        while (!p->stop && p->asked == p->answered && !late)
+        while (!p->stop && !asked(p) && !late)
             late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
         unsigned long long now_seen = atomic_load(&fs->activity);
         if (now_seen == seen)
@@ -580,6 +669,30 @@ static bool wait_until_due(struct fs *fs, time_t ceiling)
     return false;
 }
 
+/* By the thread, after a publication; p->lock held, and given up meanwhile. */
+static void collect_garbage(struct fs *fs, int published)
+{
+    struct publisher *p = &fs->publish;
+    struct gc_report report = { 0 };
+    uint64_t wanted = p->gc_asked;
+    bool is_wanted = wanted != p->gc_answered, at_once = is_wanted && p->gc_at_once;
+    int rc = published;
+
+    if (!is_wanted && (rc || p->stop))
+        return;
+    pthread_mutex_unlock(&p->lock);
+    if (!rc && (is_wanted || gc_due(fs)))
+        rc = gc_round(fs, at_once, &report);
+    pthread_mutex_lock(&p->lock);
+    if (!is_wanted)
+        return;
+    p->gc = report;
+    p->gc_result = rc;
+    p->gc_at_once = false;
+    p->gc_answered = wanted;
+    pthread_cond_broadcast(&p->changed);
+}
+
 static void *thread(void *arg)
 {
     struct fs *fs = arg;
@@ -593,27 +706,55 @@ static void *thread(void *arg)
         if (p->stop)
             break;
         ceiling = forced ? CEILING_LATER : CEILING_FIRST;
-        uint64_t asked = p->asked;
+        uint64_t wanted = p->asked;
+        bool idle = !p->work && !asked(p);
+        int rc = 0;
         p->work = false;
-        pthread_mutex_unlock(&p->lock);
-        int rc = publish_all(fs);
-        pthread_mutex_lock(&p->lock);
-        p->result = rc;
-        p->answered = asked;
-        pthread_cond_broadcast(&p->changed);
+        if (!idle) {
+            pthread_mutex_unlock(&p->lock);
+            rc = publish_all(fs);
+            pthread_mutex_lock(&p->lock);
+        }
+        if (!idle) {
+            p->result = rc;
+            p->answered = wanted;
+            pthread_cond_broadcast(&p->changed);
+        }
+        collect_garbage(fs, rc);
         if (rc && !p->stop) {
             struct timespec t;
             deadline(&t, RETRY_SECONDS * 1000);
             int late = 0;
-            while (!late && !p->stop && p->asked == p->answered)
+            while (!late && !p->stop && !asked(p))
                 late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
             p->work = true;
         }
     }
     p->answered = p->asked;
+    p->gc_answered = p->gc_asked;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     return NULL;
+}
+
+int fs_gc(struct fs *fs, bool at_once, struct gc_report *out)
+{
+    struct publisher *p = &fs->publish;
+
+    *out = (struct gc_report){ 0 };
+    if (fs->opt.read_only)
+        return -EROFS;
+    pthread_mutex_lock(&p->lock);
+    uint64_t mine = ++p->gc_asked;
+    p->gc_at_once |= at_once;
+    p->gc_result = -EINTR;
+    pthread_cond_broadcast(&p->changed);
+    while (p->gc_answered < mine && !p->stop)
+        pthread_cond_wait(&p->changed, &p->lock);
+    int rc = p->stop && p->gc_answered < mine ? -EINTR : p->gc_result;
+    *out = p->gc;
+    pthread_mutex_unlock(&p->lock);
+    return rc;
 }
 
 int fs_flush(struct fs *fs)
@@ -630,6 +771,13 @@ int fs_flush(struct fs *fs)
     int rc = p->result;
     pthread_mutex_unlock(&p->lock);
     return rc;
+}
+
+void fs_gc_stop(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->publish.lock);
+    fs->publish.gc_stop = true;
+    pthread_mutex_unlock(&fs->publish.lock);
 }
 
 int publish_start(struct fs *fs)

@@ -95,30 +95,41 @@ static void tell(const struct rebuild *b)
     }
 }
 
-/* Is what the old index knew as published part of the history? */
+uint64_t history_end(const struct rebuild *b)
+{
+    size_t all = b->chain.count + b->chain.loose;
+    return all ? b->survey.links[b->chain.order[all - 1]].self.seq : 0;
+}
+
+static bool is_seen(const struct rebuild *b, const struct publication_head *h)
+{
+    return h->seq == b->seen.seq && memcmp(h->hash, b->seen.hash, sizeof h->hash) == 0;
+}
+
+/* Is what the old index knew as published part of the history? Also a part whose
+ * series has no end yet was published. */
 static bool has_seen(const struct rebuild *b)
 {
+    size_t all = b->chain.count + b->chain.loose;
+
     if (!b->seen.seq)
         return true;
-    /* Also a part whose series has no end yet was published. */
-    if (b->seen.seq > b->chain.count + b->chain.loose)
-        return false;
-    const struct link *l = &b->survey.links[b->chain.order[b->seen.seq - 1]];
-    return memcmp(l->self.hash, b->seen.hash, SHA256_SIZE) == 0;
+    for (size_t k = 0; k < all; k++) {
+        const struct link *l = &b->survey.links[b->chain.order[k]];
+        if (is_seen(b, &l->self) || is_seen(b, &l->before))
+            return true;
+    }
+    /* Older than the beginning, and no longer there. */
+    return b->chain.count && b->seen.seq < b->survey.links[b->chain.order[0]].before.seq;
 }
 
 static int decide_order(struct rebuild *b)
 {
-    struct chain_wish wish = { .seen = b->seen, .actor = keyring_actor(b->o->keys) };
     struct rebuild_report *r = b->report;
 
-    int rc = chain_order(b->survey.links, b->survey.link_count, &wish, &b->chain);
-    if (rc)
-        return rc;
     tell(b);
-    if (!rc)
-        rc = rebuild_heads(b);
-    r->publications = b->chain.count;
+    int rc = rebuild_heads(b);
+    r->publications = b->chain.count - b->chain.base;
     r->pending = b->chain.pending;
     r->branches = b->chain.branches;
     r->refused = b->chain.forked + b->chain.broken;
@@ -139,16 +150,19 @@ static int decide_order(struct rebuild *b)
 
 /* --- the history ---------------------------------------------------------------------------- */
 
-int object_number(struct rebuild *b, struct object *o, struct buf *rows)
+int object_number(struct rebuild *b, struct object *o, const uint8_t *sha256, struct buf *rows)
 {
+    struct segment_row row = { .state = o->staged ? SEGMENT_STAGED : SEGMENT_PUBLISHED, .id = o->id,
+                               .epoch = o->epoch, .length = o->staged ? o->valid : o->size };
+
     if (o->number)
         return 0;
     if (b->numbers.segment == UINT32_MAX)
         return -EOVERFLOW;
-    o->number = ++b->numbers.segment;
-    batch_segment(rows, &(struct segment_row){
-        .number = o->number, .state = o->staged ? SEGMENT_STAGED : SEGMENT_PUBLISHED, .id = o->id,
-        .epoch = o->epoch, .length = o->staged ? o->valid : o->size });
+    row.number = o->number = ++b->numbers.segment;
+    if (sha256)
+        memcpy(row.sha256, sha256, sizeof row.sha256);
+    batch_segment(rows, &row);
     return 0;
 }
 
@@ -197,10 +211,10 @@ static int number_segments(struct rebuild *b, struct publication_view v, struct 
         if (!o)
             return E_NOT_ARRIVED;
         if (!s.fresh) {
-            rc = object_number(b, o, rows);
+            rc = object_number(b, o, s.again ? s.sha256 : NULL, rows);
             continue;
         }
-        rc = object_number(b, o, &unused);
+        rc = object_number(b, o, NULL, &unused);
         if (s.carrier)
             last = o;
         else
@@ -236,7 +250,8 @@ static int translate_rows(struct rebuild *b, const struct publication_view *v, c
 
 static int record_publication(struct rebuild *b, const struct link *l, const struct buf *fresh, uint32_t carrier)
 {
-    struct publication_row row = { .seq = l->self.seq, .time = l->time, .carrier = carrier };
+    struct publication_row row = { .seq = l->self.seq, .time = l->time, .carrier = carrier, .size = l->size,
+                                   .shard = l->shard, .last = l->last };
 
     memcpy(row.hash, l->self.hash, sizeof row.hash);
     int rc = index_intend(b->index, &row, fresh, 0);
@@ -251,6 +266,35 @@ int publication_read(struct rebuild *b, const struct link *l, struct buf *footer
     if (!rc && memcmp(hash, l->self.hash, sizeof hash))
         rc = E_AUTH;
     return rc;
+}
+
+/* What the publications before the beginning are still needed for: new ones name
+ * them as their heads. */
+static int record_head(struct rebuild *b, const struct publication_head *h)
+{
+    struct publication_row row = { .seq = h->seq };
+    struct buf none = { 0 };
+
+    memcpy(row.hash, h->hash, sizeof row.hash);
+    int rc = index_intend(b->index, &row, &none, 0);
+    return rc ? rc : index_published(b->index, row.seq);
+}
+
+static int note_beginning(struct rebuild *b, const struct publication_view *v)
+{
+    struct publication_view walk = *v;
+    struct publication_head h;
+    uint64_t last = 0;
+    int rc = 0;
+
+    while (!rc && publication_next_head(&walk, &h)) {
+        rc = record_head(b, &h);
+        buf_append(&b->heads, &h, sizeof h);
+        last = h.seq;
+    }
+    if (!rc && v->around.seq > last)
+        rc = record_head(b, &v->around);
+    return rc ? rc : b->heads.failed ? -ENOMEM : 0;
 }
 
 static int apply_publication(struct rebuild *b, const struct link *l, size_t *pending)
@@ -271,8 +315,14 @@ static int apply_publication(struct rebuild *b, const struct link *l, size_t *pe
         rc = fresh.failed ? -ENOMEM : fault_hit(FAULT_rebuild);
     if (!rc)
         rc = index_apply(b->index, &rows, false, GENERATION);
+    if (!rc && l == &b->survey.links[b->chain.order[b->chain.base]])
+        rc = note_beginning(b, &v);
     if (!rc)
         rc = record_publication(b, l, &fresh, carrier);
+    if (v.next_ino > b->numbers.ino + 1)
+        b->numbers.ino = v.next_ino - 1;
+    if (v.next_cookie > b->numbers.cookie + 1)
+        b->numbers.cookie = v.next_cookie - 1;
     *pending += rows.len + fresh.len;
     meaning_free(&m);
     buf_free(&footer);
@@ -288,8 +338,8 @@ static int apply_history(struct rebuild *b)
     size_t pending = 0;
     int rc = 0;
 
-    for (size_t k = 0; !rc && k < b->chain.count; k++) {
-        rebuild_progress(b, REBUILD_APPLY, k, b->chain.count);
+    for (size_t k = b->chain.base; !rc && k < b->chain.count; k++) {
+        rebuild_progress(b, REBUILD_APPLY, k - b->chain.base, b->chain.count - b->chain.base);
         rc = apply_publication(b, &b->survey.links[b->chain.order[k]], &pending);
         if (!rc && pending > SYNC_EVERY) {
             rc = index_sync(b->index);
@@ -301,19 +351,37 @@ static int apply_history(struct rebuild *b)
 
 /* --- what the rows do not say -------------------------------------------------------------- */
 
+/* The number of the last publication of an actor, as the heads of the beginning and
+ * the history tell; 0: none. */
+static uint64_t last_of(const struct rebuild *b, uint64_t actor)
+{
+    const struct publication_head *heads = (const void *)b->heads.data;
+    uint64_t last = 0;
+
+    for (size_t k = 0; k < b->heads.len / sizeof *heads; k++)
+        if (heads[k].actor == actor)
+            last = heads[k].seq;
+    for (size_t k = b->chain.base; k < b->chain.count; k++) {
+        const struct link *l = &b->survey.links[b->chain.order[k]];
+        if (l->self.actor == actor)
+            last = l->self.seq;
+    }
+    return last;
+}
+
 /* The number of the first publication of each actor; of one that has none, that
  * of the next. */
 static void count_actors(struct rebuild *b, struct buf *out)
 {
     const struct numbers *n = &b->numbers;
-    uint64_t first = b->chain.count + 1;
+    uint64_t first = 1;
 
-    for (size_t k = n->actor_count; k--;) {
-        for (size_t i = 0; i < b->chain.count && i + 1 < first; i++)
-            if (b->survey.links[b->chain.order[i]].self.actor == n->actors[k])
-                first = i + 1;
+    for (size_t k = 0; k < n->actor_count; k++) {
+        uint64_t last = last_of(b, n->actors[k]);
         batch_counter(out, (enum counter)(COUNTER_ACTOR + k), n->actors[k]);
         batch_counter(out, (enum counter)(COUNTER_CHAIN + k), first);
+        if (last >= first)
+            first = last + 1;
     }
 }
 
@@ -394,12 +462,12 @@ static int fill(struct rebuild *b)
 static int run(struct rebuild *b)
 {
     int rc = b->o->old ? renewal_settle(b->o->old) : 0;
-    if (!rc)
-        rc = survey_take(b);
     if (rc)
         return rc;
     open_old(b);
-    rc = decide_order(b);
+    rc = survey_take(b);
+    if (!rc)
+        rc = decide_order(b);
     if (!rc)                     /* until here nothing is changed on disk */
         rc = renewal_begin(&b->renewal, b->o->path, b->o->old != NULL);
     if (!rc)
@@ -432,6 +500,7 @@ int rebuild_state(const struct rebuild_options *o, struct rebuild_report *report
     renewal_end(&b->renewal);
     survey_free(&b->survey);
     chain_free(&b->chain);
+    buf_free(&b->heads);
     free(b->numbers.actors);
     free(b);
     return rc;

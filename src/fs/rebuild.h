@@ -46,6 +46,8 @@ struct object {
     bool staged;               /* in the old staging directory, and not in the store */
     bool headed;               /* its header is authentic, epoch is known */
     bool ended;                /* its trailer is: it has arrived whole */
+    uint64_t publication;      /* which its trailer says that it carries; 0: none, or not to be told */
+    struct buf footer;         /* as it was read, while there is room for it */
     bool linked;               /* staged: its file is in the new staging directory */
     bool copied;               /* … and is a copy that may be written to */
 };
@@ -55,9 +57,12 @@ struct survey {
     size_t count, capacity;
     struct link *links;
     size_t link_count, link_capacity;
+    size_t kept;               /* bytes of footers in memory */
 };
 
 struct rebuild;
+/* Lists all, then reads publications, the newest first, until a checkpoint suffices
+ * (or all there is was read), and leaves their order in b->chain. */
 int survey_take(struct rebuild *b);
 void survey_free(struct survey *s);
 struct object *survey_find(struct survey *s, const struct id128 *id);
@@ -115,10 +120,14 @@ struct rebuild {
     struct index *index;       /* the new one */
     struct index *old;         /* read-only; NULL when it cannot be read */
     struct publication_head seen;
+    struct buf heads;          /* struct publication_head…: of the actors before the beginning */
     uint64_t intent;           /* number of a publication that the old index fixed and did not end; 0: none */
 };
-/* Gives the object a number and adds its row to `rows`, if it has none yet. */
-int object_number(struct rebuild *b, struct object *o, struct buf *rows);
+/* Gives the object a number and adds its row to `rows`, if it has none yet; with its
+ * hash when that is known (else NULL). */
+int object_number(struct rebuild *b, struct object *o, const uint8_t *sha256, struct buf *rows);
+/* Number of the last publication of the history and of what lies behind it. */
+uint64_t history_end(const struct rebuild *b);
 /* The publication of a link, read again: as it was when the order was decided, or
  * an error. */
 int publication_read(struct rebuild *b, const struct link *l, struct buf *footer, struct publication_view *v);

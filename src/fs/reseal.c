@@ -38,8 +38,6 @@ int unpublished_scan(struct fs *fs, int (*visit)(void *ctx, const uint8_t *rows,
     return more;
 }
 
-typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
-
 struct runs_scan { on_runs visit; void *ctx; };
 
 static int scan_rows(void *ctx, const uint8_t *rows, size_t len)
@@ -63,7 +61,7 @@ static int scan_rows(void *ctx, const uint8_t *rows, size_t len)
     return rc;
 }
 
-static int scan_runs(struct fs *fs, on_runs visit, void *ctx)
+int unpublished_runs(struct fs *fs, on_runs visit, void *ctx)
 {
     struct runs_scan s = { visit, ctx };
     return unpublished_scan(fs, scan_rows, &s);
@@ -82,12 +80,10 @@ int reseal_count_live(struct fs *fs)
 {
     if (list_empty(&fs->segments.staged))
         return 0;
-    return scan_runs(fs, add_live, fs);
+    return unpublished_runs(fs, add_live, fs);
 }
 
 /* --- moving blocks --------------------------------------------------------------- */
-
-struct place { uint64_t ino, block; uint32_t segment, offset, count; };
 
 struct sparse {
     struct fs *fs;
@@ -109,7 +105,7 @@ static int note_places(void *ctx, uint64_t ino, uint64_t base, const struct run 
     for (uint32_t k = 0; k < count; k++) {
         if (!bsearch(&runs[k].segment, s->numbers, s->count, sizeof *s->numbers, by_number))
             continue;
-        struct place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
+        struct block_place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
         buf_append(&s->places, &p, sizeof p);
     }
     return s->places.failed ? -ENOMEM : 0;
@@ -144,8 +140,8 @@ static int move_run(struct fs *fs, struct inode *i, uint64_t base, const struct 
 
     if (!plain.bytes)
         return -ENOMEM;
-    pthread_rwlock_rdlock(&fs->gate);
     int rc = blocks_read(fs, &one, 1, one.first * BLOCK_SIZE, plain.bytes, (uint32_t)one.count * BLOCK_SIZE, false);
+    pthread_rwlock_rdlock(&fs->gate);
     if (!rc)
         rc = blocks_append(fs, first, one.count, one.valid, plain_at, &plain, &p);
     if (!rc) {
@@ -160,8 +156,8 @@ static int move_run(struct fs *fs, struct inode *i, uint64_t base, const struct 
     return rc;
 }
 
-/* Moves what of a place is still mapped to its sparse segment. */
-static int move_place(struct fs *fs, const struct place *at)
+/* Moves what of a place is still mapped to its segment. */
+int reseal_place(struct fs *fs, const struct block_place *at)
 {
     struct map_copy map;
     struct inode *i;
@@ -229,13 +225,13 @@ static int reseal(struct fs *fs, bool all)
         rc = commit_in_turn(fs, COMMIT_INDEX);
         int result = rc;
         if (!rc)
-            rc = scan_runs(fs, note_places, &s);
+            rc = unpublished_runs(fs, note_places, &s);
         commit_give_turn(fs, result);
     }
-    for (size_t at = 0; !rc && at < s.places.len; at += sizeof(struct place)) {
-        struct place p;
+    for (size_t at = 0; !rc && at < s.places.len; at += sizeof(struct block_place)) {
+        struct block_place p;
         memcpy(&p, s.places.data + at, sizeof p);
-        rc = move_place(fs, &p);
+        rc = reseal_place(fs, &p);
         /* A block that rotted stays where it is: that it is sparse is no reason
          * to publish nothing any more. A copied state cannot leave it there. */
         if (!all && (rc == E_AUTH || rc == E_FORMAT))

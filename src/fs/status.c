@@ -52,9 +52,12 @@ static void staged_status(struct fs *fs, struct fs_status *out)
 int fs_status(struct fs *fs, struct fs_status *out)
 {
     struct index_totals totals;
+    struct dead_totals dead;
 
     *out = (struct fs_status){ 0 };
     int rc = index_totals(fs->index, &totals);
+    if (!rc)
+        rc = index_dead_totals(fs->index, &dead);
     if (rc)
         return rc;
     pthread_mutex_lock(&fs->meta);
@@ -73,6 +76,9 @@ int fs_status(struct fs *fs, struct fs_status *out)
     out->publish_error = atomic_load(&fs->publish_error);
     out->objects = totals.objects;
     out->object_bytes = totals.object_bytes;
+    out->dead = dead.objects;
+    out->dead_bytes = dead.bytes;
+    out->dead_until = dead.since ? dead.since + gc_grace(fs) : 0;
     out->inodes = totals.inodes;
     out->missing = atomic_load(&fs->missing);
     out->foreign = atomic_load(&fs->foreign);
@@ -97,6 +103,23 @@ static int check_published(void *ctx, const struct segment_row *row)
     return 0;
 }
 
+struct needed { struct survey *s; uint64_t from; };
+
+/* What only older publications name may be gone. */
+static int check_dead(void *ctx, const struct dead_segment *d)
+{
+    const struct needed *n = ctx;
+    return d->row.state == SEGMENT_DEAD && (!d->seq || d->seq > n->from) ? check_published(n->s, &d->row) : 0;
+}
+
+static int check_needed(struct fs *fs, struct survey *s)
+{
+    struct needed n = { .s = s };
+
+    int rc = gc_needed_from(fs, &n.from);
+    return rc ? rc : index_scan_dead(fs->index, check_dead, &n);
+}
+
 static int count_foreign(void *ctx, const char *path)
 {
     (void)path;
@@ -109,6 +132,8 @@ int fs_survey(struct fs *fs)
     struct survey s = { .fs = fs };
 
     int rc = index_scan_segments(fs->index, SEGMENT_PUBLISHED, check_published, &s);
+    if (!rc)
+        rc = check_needed(fs, &s);
     if (!rc)
         rc = store_list(fs->store, NULL, count_foreign, &s);
     if (rc)

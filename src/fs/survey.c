@@ -3,10 +3,14 @@
  * What there is to rebuild from: every object of the store and, of the old
  * staging directory, every file that has a segment's name.
  *
- * All are listed first, then header, trailer and footer of each are read and
- * opened; no blocks.  Memory grows with the number of objects and publications
- * (some 50 and 200 bytes each), not with rows: payloads are read again when
- * they are applied.
+ * All are listed first, then header and trailer of each are read and opened.  The
+ * trailer tells the number of the publication in the footer, so footers are read from
+ * the newest publication on, and none any more once a checkpoint is found with
+ * which, and with all that is newer, the history is whole: older publications are
+ * not missed, whether they are there or not.  No blocks are read.  Memory grows with
+ * the number of objects and publications (some 100 and 250 bytes each), not with
+ * rows: of payloads as many are kept as FOOTERS_KEPT allows, the others are read
+ * again when they are applied.
  *
  * An object that does not open is reported and left out of what can carry a
  * publication; it still counts as present where a publication names it with its
@@ -21,6 +25,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FOOTERS_KEPT (32u << 20)
 
 /* --- listing -------------------------------------------------------------------------- */
 
@@ -163,20 +169,28 @@ int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key
     return rc;
 }
 
-/* The plaintext of the footer. */
-static int read_footer(struct object *o, int fd, struct segment_key *key, struct buf *footer)
+static int read_trailer(struct object *o, int fd, struct segment_key *key, struct segment_trailer *out)
 {
-    uint8_t trailer[SEGMENT_TRAILER];
-    uint64_t at, len;
+    uint8_t sealed[SEGMENT_TRAILER];
 
     if (o->size < SEGMENT_MIN)
         return E_NOT_ARRIVED;
-    int rc = io_read_at(fd, trailer, sizeof trailer, o->size - SEGMENT_TRAILER);
+    int rc = io_read_at(fd, sealed, sizeof sealed, o->size - SEGMENT_TRAILER);
     if (!rc)
-        rc = segment_trailer_open(key, o->size, trailer, &at, &len);
+        rc = segment_trailer_read(key, o->size, sealed, out);
     o->ended = !rc;
+    return rc == -ENODATA ? E_NOT_ARRIVED : rc;
+}
+
+/* The plaintext of the footer. */
+static int read_footer(struct object *o, int fd, struct segment_key *key, struct buf *footer)
+{
+    struct segment_trailer t;
+
+    int rc = read_trailer(o, fd, key, &t);
     if (rc)
-        return rc == -ENODATA ? E_NOT_ARRIVED : rc;
+        return rc;
+    uint64_t at = t.footer_offset, len = t.footer_sealed_len;
     uint8_t *sealed = malloc((size_t)len), *plain = malloc((size_t)len);
     rc = sealed && plain ? io_read_at(fd, sealed, (size_t)len, at) : -ENOMEM;
     if (!rc)
@@ -191,25 +205,45 @@ static int read_footer(struct object *o, int fd, struct segment_key *key, struct
     return rc == -ENODATA ? E_NOT_ARRIVED : rc;
 }
 
-int object_publication(struct rebuild *b, struct object *o, struct buf *footer, struct publication_view *v,
-                       uint8_t hash[SHA256_SIZE])
+static int load_footer(struct rebuild *b, struct object *o, struct buf *footer)
 {
     struct segment_key *key;
-    struct footer_view parsed;
     int fd;
 
+    if (o->footer.len) {
+        buf_reset(footer);
+        buf_append(footer, o->footer.data, o->footer.len);
+        return footer->failed ? -ENOMEM : 0;
+    }
     int rc = object_open(b, o, &fd, &key);
     if (rc)
         return rc;
     rc = read_footer(o, fd, key, footer);
+    segment_key_free(key);
+    close(fd);
+    if (!rc && footer->len <= FOOTERS_KEPT - b->survey.kept) {
+        buf_append(&o->footer, footer->data, footer->len);
+        if (o->footer.failed)
+            buf_free(&o->footer);    /* it is read again */
+        b->survey.kept += o->footer.len;
+    }
+    return rc;
+}
+
+int object_publication(struct rebuild *b, struct object *o, struct buf *footer, struct publication_view *v,
+                       uint8_t hash[SHA256_SIZE])
+{
+    struct footer_view parsed;
+
+    int rc = load_footer(b, o, footer);
     if (!rc)
         rc = footer_parse(footer->data, footer->len, &parsed);
     if (!rc)
         rc = parsed.kind == PAYLOAD_PUBLICATION ? publication_parse(parsed.payload, parsed.payload_len, v) : -ENOENT;
+    if (!rc && v->seq != o->publication)
+        rc = E_FORMAT;               /* the trailer said another one */
     if (!rc)
         crypto_sha256(parsed.payload, parsed.payload_len, hash);
-    segment_key_free(key);
-    close(fd);
     return rc;
 }
 
@@ -222,7 +256,8 @@ static bool is_complete(struct rebuild *b, const struct object *carrier, struct 
 
     while (publication_next_segment(&v, &s)) {
         const struct object *o = survey_find(&b->survey, &s.id);
-        if (s.carrier ? o != carrier : !o || (o->staged && !carrier->staged) || (s.fresh && o->size != s.length))
+        if (s.carrier ? o != carrier : !o || (o->staged && !carrier->staged) ||
+            ((s.fresh || s.again) && o->size != s.length))
             return false;
     }
     return true;
@@ -244,6 +279,7 @@ static int add_link(struct rebuild *b, struct object *carrier, const struct publ
     struct link *l = &s->links[s->link_count++];
     *l = (struct link){ .self = { .actor = v->actor, .seq = v->seq }, .before = v->before, .more = v->more,
                         .incomplete = !is_complete(b, carrier, *v), .staged = carrier->staged,
+                        .around = v->around, .shard = v->shard, .last = v->last, .size = v->rows_len,
                         .time = (int64_t)v->time, .object = (size_t)(carrier - s->objects) };
     memcpy(l->self.hash, hash, SHA256_SIZE);
     return 0;
@@ -265,24 +301,120 @@ static void report_unreadable(struct rebuild *b, const struct object *o, int rc)
     log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
 }
 
+static bool is_ours(int rc)
+{
+    return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
+/* Header and trailer: does it carry a publication, and which? */
+static int look_at(struct rebuild *b, struct object *o)
+{
+    struct segment_trailer t;
+    struct segment_key *key;
+    int fd;
+
+    int rc = object_open(b, o, &fd, &key);
+    if (!rc) {
+        rc = read_trailer(o, fd, key, &t);
+        segment_key_free(key);
+        close(fd);
+    }
+    if (is_ours(rc))
+        return rc;
+    if (rc)
+        report_unreadable(b, o, rc);
+    o->publication = rc ? 0 : t.publication;
+    return 0;
+}
+
 static int judge_object(struct rebuild *b, struct object *o, struct buf *footer)
 {
     struct publication_view v;
     uint8_t hash[SHA256_SIZE];
 
     int rc = object_publication(b, o, footer, &v, hash);
-    if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
+    if (is_ours(rc))
         return rc;
     if (!rc)
         return add_link(b, o, &v, hash);
-    if (rc != -ENOENT)           /* else: no publication in it */
-        report_unreadable(b, o, rc);
+    report_unreadable(b, o, rc == -ENOENT ? E_FORMAT : rc);
     return 0;
+}
+
+/* --- from the newest on ------------------------------------------------------------------ */
+
+static int by_publication(const void *a, const void *b)
+{
+    const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
+
+    if (x->publication != y->publication)
+        return x->publication > y->publication ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static int find_carriers(struct rebuild *b, struct object ***out, size_t *count)
+{
+    struct survey *s = &b->survey;
+    struct object **v = calloc(s->count + 1, sizeof *v);
+    int rc = v ? 0 : -ENOMEM;
+
+    *count = 0;
+    for (size_t k = 0; !rc && k < s->count; k++) {
+        if (k % 16 == 0)
+            rebuild_progress(b, REBUILD_SURVEY, k, s->count);
+        rc = look_at(b, &s->objects[k]);
+        if (!rc && s->objects[k].publication)
+            v[(*count)++] = &s->objects[k];
+    }
+    if (*count)
+        qsort(v, *count, sizeof *v, by_publication);
+    *out = v;
+    return rc;
+}
+
+static int decide(struct rebuild *b)
+{
+    struct chain_wish wish = { .seen = b->seen, .actor = keyring_actor(b->o->keys) };
+
+    chain_free(&b->chain);
+    return chain_order(b->survey.links, b->survey.link_count, &wish, &b->chain);
+}
+
+/* Is a beginning of a checkpoint among [from, to)? */
+static bool may_suffice(const struct survey *s, size_t from)
+{
+    for (size_t k = from; k < s->link_count; k++)
+        if (s->links[k].shard == 1)
+            return true;
+    return false;
+}
+
+static int read_carriers(struct rebuild *b, struct object **v, size_t count)
+{
+    struct survey *s = &b->survey;
+    struct buf footer = { 0 };
+    int rc = 0;
+
+    for (size_t k = 0; !rc && k < count;) {
+        uint64_t number = v[k]->publication;
+        size_t before = s->link_count;
+        for (; !rc && k < count && v[k]->publication == number; k++)
+            rc = judge_object(b, v[k], &footer);
+        /* What the device has seen must be among what is read, if it is there. */
+        if (rc || (b->seen.seq && number > b->seen.seq) || !may_suffice(s, before))
+            continue;
+        rc = decide(b);
+        if (!rc && chain_suffices(s->links, &b->chain) && s->links[b->chain.order[b->chain.base]].self.seq >= number)
+            break;
+    }
+    buf_free(&footer);
+    return rc ? rc : decide(b);
 }
 
 int survey_take(struct rebuild *b)
 {
-    struct buf footer = { 0 };
+    struct object **carriers = NULL;
+    size_t count;
 
     int rc = store_list(b->o->store, list_stored, count_foreign, b);
     if (!rc)
@@ -290,17 +422,17 @@ int survey_take(struct rebuild *b)
     if (rc)
         return rc;
     sort_objects(&b->survey);
-    for (size_t k = 0; !rc && k < b->survey.count; k++) {
-        if (k % 16 == 0)
-            rebuild_progress(b, REBUILD_SURVEY, k, b->survey.count);
-        rc = judge_object(b, &b->survey.objects[k], &footer);
-    }
-    buf_free(&footer);
+    rc = find_carriers(b, &carriers, &count);
+    if (!rc)
+        rc = read_carriers(b, carriers, count);
+    free(carriers);
     return rc;
 }
 
 void survey_free(struct survey *s)
 {
+    for (size_t k = 0; k < s->count; k++)
+        buf_free(&s->objects[k].footer);
     free(s->objects);
     free(s->links);
     *s = (struct survey){ 0 };

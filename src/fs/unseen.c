@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct search { struct fs *fs; struct buf known, listed; uint64_t planted; };
+struct search { struct fs *fs; struct buf known, listed; uint64_t planted; };   /* ids; struct stray… */
 
 static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
 
@@ -41,8 +41,9 @@ static int note_listed(void *ctx, const struct id128 *id, uint64_t size)
     struct search *s = ctx;
 
     s->planted += size > SEGMENT_MAX;
+    struct stray found = { .id = *id, .size = size };
     if (segment_size_class(size) == size)
-        buf_append(&s->listed, id->b, sizeof id->b);
+        buf_append(&s->listed, &found, sizeof found);
     return s->listed.failed ? -ENOMEM : 0;
 }
 
@@ -54,7 +55,7 @@ static bool is_known(const struct search *s, const struct id128 *id)
 
 /* --- opening an unknown object ----------------------------------------------------- */
 
-static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segment_key **out)
+static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segment_key **out, uint32_t *epoch)
 {
     uint8_t bytes[SEGMENT_DATA];
     struct segment_header h;
@@ -67,15 +68,16 @@ static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segmen
     const uint8_t *epoch_key = keyring_epoch_key(fs->state->keys, h.epoch);
     if (!epoch_key || h.suite != fs->suite || !id_equal(&h.vault, &fs->vault) || !id_equal(&h.segment, id))
         return E_AUTH;
+    *epoch = h.epoch;
     rc = segment_key_new(out, &h, epoch_key);
     return rc ? rc : segment_header_check(bytes, *out);
 }
 
-/* The footer's plaintext, malloc'd. */
+/* The footer's plaintext, malloc'd; -ENOENT when it carries no publication. */
 static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *len)
 {
     uint8_t trailer[SEGMENT_TRAILER];
-    uint64_t offset, sealed_len;
+    struct segment_trailer t;
     struct stat st;
 
     if (fstat(fd, &st))
@@ -85,9 +87,12 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
         return E_NOT_ARRIVED;
     int rc = io_read_at(fd, trailer, sizeof trailer, size - sizeof trailer);
     if (!rc)
-        rc = segment_trailer_open(key, size, trailer, &offset, &sealed_len);
+        rc = segment_trailer_read(key, size, trailer, &t);
+    if (!rc && !t.publication)
+        rc = -ENOENT;
     if (rc)
         return rc;
+    uint64_t offset = t.footer_offset, sealed_len = t.footer_sealed_len;
     uint8_t *sealed = malloc(sealed_len);
     if (!sealed)
         return -ENOMEM;
@@ -102,7 +107,8 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
 
 /* The publication that an object carries; the view borrows from *footer (malloc'd).
  * -ENOENT when it carries none. */
-static int read_publication(struct fs *fs, const struct id128 *id, uint8_t **footer, struct footer_view *out)
+static int read_publication(struct fs *fs, const struct id128 *id, uint32_t *epoch, uint8_t **footer,
+                            struct footer_view *out)
 {
     struct segment_key *key = NULL;
     size_t len = 0;
@@ -111,7 +117,7 @@ static int read_publication(struct fs *fs, const struct id128 *id, uint8_t **foo
     int fd = store_get(fs->store, id);
     if (fd < 0)
         return fd;
-    int rc = open_key(fs, fd, id, &key);
+    int rc = open_key(fs, fd, id, &key, epoch);
     if (!rc)
         rc = read_footer(fd, key, footer, &len);
     if (!rc)
@@ -127,8 +133,9 @@ int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
 {
     struct footer_view view;
     uint8_t *footer;
+    uint32_t epoch;
 
-    int rc = read_publication(fs, id, &footer, &view);
+    int rc = read_publication(fs, id, &epoch, &footer, &view);
     if (!rc)
         rc = publication_dot(view.payload, view.payload_len, out);
     free(footer);
@@ -190,8 +197,9 @@ static int judge(struct search *s, const struct id128 *id, struct buf *found, bo
     char text[ID_TEXT];
     struct footer_view view;
     uint8_t *footer;
+    uint32_t epoch;
 
-    int rc = read_publication(s->fs, id, &footer, &view);
+    int rc = read_publication(s->fs, id, &epoch, &footer, &view);
     if (!rc)
         rc = meet(s->fs, id, &view, found, ours);
     free(footer);
@@ -204,26 +212,84 @@ static int judge(struct search *s, const struct id128 *id, struct buf *found, bo
     return rc == -ENOMEM ? rc : 0;
 }
 
+/* What the store has and the index does not know, left in s->listed. Listed before the
+ * index is asked: what is published meanwhile is not listed, or known. */
+static int find_strangers(struct search *s)
+{
+    size_t kept = 0;
+
+    int rc = store_list(s->fs->store, note_listed, NULL, s);
+    if (!rc)
+        rc = index_scan_segments(s->fs->index, 0, note_known, s);
+    if (!rc && s->known.len)
+        qsort(s->known.data, s->known.len / sizeof(struct id128), sizeof(struct id128), by_id);
+    for (size_t at = 0; !rc && at < s->listed.len; at += sizeof(struct stray)) {
+        struct stray x;
+        memcpy(&x, s->listed.data + at, sizeof x);
+        if (is_known(s, &x.id))
+            continue;
+        memcpy(s->listed.data + kept, &x, sizeof x);
+        kept += sizeof x;
+    }
+    s->listed.len = kept;
+    return rc;
+}
+
+static void search_free(struct search *s)
+{
+    buf_free(&s->known);
+    buf_free(&s->listed);
+}
+
 int unseen_look(struct fs *fs, struct buf *found, bool *ours)
 {
     struct search s = { .fs = fs };
-    struct id128 id;
+    struct stray x;
 
     *ours = false;
     fs->unseen = 0;
-    /* Listed before the index is asked: what is published meanwhile is not listed, or known. */
-    int rc = store_list(fs->store, note_listed, NULL, &s);
-    if (!rc)
-        rc = index_scan_segments(fs->index, 0, note_known, &s);
-    if (!rc && s.known.len)
-        qsort(s.known.data, s.known.len / sizeof id, sizeof id, by_id);
-    for (size_t at = 0; !rc && at < s.listed.len; at += sizeof id) {
-        memcpy(&id, s.listed.data + at, sizeof id);
-        if (!is_known(&s, &id))
-            rc = judge(&s, &id, found, ours);
+    int rc = find_strangers(&s);
+    for (size_t at = 0; !rc && at < s.listed.len; at += sizeof x) {
+        memcpy(&x, s.listed.data + at, sizeof x);
+        rc = judge(&s, &x.id, found, ours);
     }
     fs->planted = s.planted;
-    buf_free(&s.known);
-    buf_free(&s.listed);
+    search_free(&s);
+    return rc;
+}
+
+/* Nobody's: no publication, or one of ours that was there before the index began. */
+static int judge_stray(struct fs *fs, struct stray *x, uint64_t *others, struct buf *strays)
+{
+    struct footer_view view;
+    uint8_t *footer;
+    struct dot dot;
+
+    int rc = read_publication(fs, &x->id, &x->epoch, &footer, &view);
+    if (!rc)
+        rc = publication_dot(view.payload, view.payload_len, &dot);
+    free(footer);
+    if (rc && rc != -ENOENT)
+        return rc == -ENOMEM ? rc : 0;
+    uint64_t known = rc ? 0 : unseen_last_known(fs, dot.actor);
+    if (!rc && dot.seq > known)
+        ++*others;
+    else if (rc || dot.seq < known)  /* the last of an earlier actor stays: actors_is_head */
+        buf_append(strays, x, sizeof *x);
+    return strays->failed ? -ENOMEM : 0;
+}
+
+int unseen_strays(struct fs *fs, uint64_t *others, struct buf *strays)
+{
+    struct search s = { .fs = fs };
+    struct stray x;
+
+    *others = 0;
+    int rc = find_strangers(&s);
+    for (size_t at = 0; !rc && at < s.listed.len; at += sizeof x) {
+        memcpy(&x, s.listed.data + at, sizeof x);
+        rc = judge_stray(fs, &x, others, strays);
+    }
+    search_free(&s);
     return rc;
 }

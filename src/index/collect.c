@@ -107,8 +107,7 @@ int notes_forget(struct index *ix, const struct cut *cut)
 
 /* --- collecting --------------------------------------------------------------------- */
 
-/* The row that a note names, as it is now. */
-static int emit(struct index *ix, const struct note *n, struct row_hold *hold, struct buf *out)
+int note_emit(struct index *ix, const struct note *n, struct row_hold *hold, struct buf *out)
 {
     struct inode_row inode;
     struct dirent_row dirent;
@@ -174,7 +173,7 @@ static int collect_slice(struct index *ix, struct cut *cut, size_t limit, struct
     connection_lock(ix);
     int rc = next_notes(ix, &cut->end, out->len < limit ? SLICE : 1, notes, count);
     for (unsigned i = 0; !rc && i < *count && out->len < limit; i++) {
-        rc = emit(ix, &notes[i], hold, out);
+        rc = note_emit(ix, &notes[i], hold, out);
         if (!rc)
             cut->end = notes[i];
     }
@@ -226,7 +225,7 @@ static int salvage_slice(struct index *ix, const struct note *notes, unsigned co
         struct unpublished_key key = { notes[i].kind != NOTE_DIRENT, notes[i].a };
         struct buf row = { 0 };
         connection_lock(ix);
-        int found = emit(ix, &notes[i], hold, &row);
+        int found = note_emit(ix, &notes[i], hold, &row);
         connection_unlock(ix);
         if (found == -ENOMEM || row.failed)
             rc = -ENOMEM;

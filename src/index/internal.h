@@ -45,7 +45,10 @@ enum statement {
     SQL_SEGMENT_GET, SQL_SEGMENT_PUT, SQL_SEGMENT_DELETE, SQL_SEGMENT_SCAN, SQL_SEGMENT_PLACE,
     SQL_SEGMENT_PUBLICATION, SQL_SEGMENT_SUM, SQL_SEGMENT_PUBLISH,
     SQL_NOTE_ADD, SQL_NOTE_RENEW, SQL_NOTE_DROP, SQL_NOTE_SCAN, SQL_NOTE_NTH, SQL_NOTE_FORGET,
-    SQL_PUBLICATION_ADD, SQL_PUBLICATION_DONE, SQL_PUBLICATION_UPTO,
+    SQL_DUMP_INODE, SQL_DUMP_DIRENT, SQL_DUMP_XATTR, SQL_DUMP_CHUNK, SQL_MAP_INODE, SQL_MAP_CHUNK,
+    SQL_DEAD_MARK, SQL_DEAD_SETTLE, SQL_DEAD_SCAN, SQL_DEAD_SUM,
+    SQL_PUBLICATION_ADD, SQL_PUBLICATION_DONE, SQL_PUBLICATION_UPTO, SQL_PUBLICATION_PLAIN,
+    SQL_PUBLICATION_LAST_SHARD, SQL_PUBLICATION_SUM,
     SQL_COUNT
 };
 
@@ -153,6 +156,8 @@ void segment_columns(sqlite3_stmt *st, struct segment_row *out);
 
 int counter_put(struct index *ix, uint32_t id, uint64_t value);
 
+/* The row that a note names, as it is now, or that it is gone. */
+int note_emit(struct index *ix, const struct note *n, struct row_hold *hold, struct buf *out);
 int note_add(struct index *ix, enum note_kind kind, uint64_t a, uint64_t b);
 /* Notes of that kind and `a` with b >= from. */
 int note_drop(struct index *ix, enum note_kind kind, uint64_t a, uint64_t from);

@@ -44,6 +44,12 @@ static int add_intent(struct index *ix, const struct publication_row *p)
     sql_bind_blob(st, 2, p->hash, sizeof p->hash);
     sqlite3_bind_int64(st, 3, p->time);
     sql_bind(st, 4, p->carrier);
+    sql_bind(st, 5, p->size);
+    sql_bind(st, 7, p->inodes);
+    if (p->shard)
+        sql_bind(st, 6, 2 * (uint64_t)(p->shard - 1) + p->last);
+    else
+        sqlite3_bind_null(st, 6);
     return sql_run(ix, st);
 }
 
@@ -100,9 +106,9 @@ int index_published(struct index *ix, uint64_t seq)
     return transaction_end(ix, rc);
 }
 
-static int find_publication(struct index *ix, uint64_t upto, struct publication_row *out)
+static int find_publication(struct index *ix, enum statement which, uint64_t upto, struct publication_row *out)
 {
-    sqlite3_stmt *st = sql_of(ix, SQL_PUBLICATION_UPTO);
+    sqlite3_stmt *st = sql_of(ix, which);
 
     sql_bind(st, 1, upto);
     int rc = sql_step(ix, st);
@@ -111,7 +117,12 @@ static int find_publication(struct index *ix, uint64_t upto, struct publication_
     struct reader hash = sql_blob(st, 1);
     *out = (struct publication_row){ .seq = sql_value(st, 0), .done = sql_value(st, 2) != 0,
                                      .time = sqlite3_column_int64(st, 3),
-                                     .carrier = (uint32_t)sql_value(st, 4) };
+                                     .carrier = (uint32_t)sql_value(st, 4), .size = sql_value(st, 5) };
+    if (sqlite3_column_type(st, 6) != SQLITE_NULL) {
+        out->shard = (uint32_t)(sql_value(st, 6) / 2) + 1;
+        out->last = sql_value(st, 6) % 2;
+        out->inodes = sql_value(st, 7);
+    }
     rc = reader_left(&hash) == sizeof out->hash ? 0 : E_STATE_DAMAGED;
     if (!rc)
         memcpy(out->hash, hash.p, sizeof out->hash);
@@ -119,12 +130,48 @@ static int find_publication(struct index *ix, uint64_t upto, struct publication_
     return rc;
 }
 
-int index_publication(struct index *ix, uint64_t upto, struct publication_row *out)
+static int find_locked(struct index *ix, enum statement which, uint64_t upto, struct publication_row *out)
 {
     connection_lock(ix);
-    int rc = find_publication(ix, upto, out);
+    int rc = find_publication(ix, which, upto, out);
     connection_unlock(ix);
     return rc;
+}
+
+int index_publication(struct index *ix, uint64_t upto, struct publication_row *out)
+{
+    return find_locked(ix, SQL_PUBLICATION_UPTO, upto, out);
+}
+
+int index_plain_publication(struct index *ix, uint64_t upto, struct publication_row *out)
+{
+    return find_locked(ix, SQL_PUBLICATION_PLAIN, upto, out);
+}
+
+int index_checkpoint(struct index *ix, uint64_t upto, uint64_t *first, struct publication_row *last)
+{
+    int rc = find_locked(ix, SQL_PUBLICATION_LAST_SHARD, upto, last);
+    if (!rc && last->shard > last->seq)
+        rc = E_STATE_DAMAGED;
+    if (!rc)
+        *first = last->seq - (last->shard - 1);
+    return rc;
+}
+
+int index_payloads(struct index *ix, uint64_t from, uint64_t to, uint64_t *bytes)
+{
+    sqlite3_stmt *st = sql_of(ix, SQL_PUBLICATION_SUM);
+
+    connection_lock(ix);
+    sql_bind(st, 1, from);
+    sql_bind(st, 2, to);
+    int rc = sql_step(ix, st);
+    if (rc == 1) {
+        *bytes = sql_value(st, 0);
+        sqlite3_reset(st);
+    }
+    connection_unlock(ix);
+    return rc < 0 ? rc : 0;
 }
 
 int index_last_publication(struct index *ix, struct publication_row *out)

@@ -15,6 +15,10 @@
  *   dirent.type         st_mode >> 12
  *   dirent.norm         NFC form of the name when it differs, else NULL
  *   segment.publication the publication that made it visible; place: its order
+ *   segment.dead        of an object that nothing refers to: the first publication that
+ *                       does not, 0 until it is known; since: the time, in seconds
+ *   publication.shard   of a part of a checkpoint: 2 * its number, + 1 for the last
+ *   publication.inodes  in the row of a checkpoint's last part: how many there were
  *   unpublished         keys of changed rows: kind 1 inode (a = ino), 2 dirent
  *                       (parent, cookie), 3 xattrs (ino), 4 chunks gone (ino, from),
  *                       5 chunk (ino, n); change: number of the last change
@@ -43,12 +47,14 @@ static const char schema[] =
     "CREATE TABLE chunk(ino INTEGER, n INTEGER, runs BLOB, PRIMARY KEY(ino,n)) WITHOUT ROWID;"
     "CREATE TABLE xattr(ino INTEGER PRIMARY KEY, list BLOB);"
     "CREATE TABLE segment(number INTEGER PRIMARY KEY, state INTEGER, id BLOB, epoch INTEGER,"
-    " length INTEGER, publication INTEGER, place INTEGER, sha256 BLOB);"
+    " length INTEGER, publication INTEGER, place INTEGER, sha256 BLOB, dead INTEGER, since INTEGER);"
     "CREATE INDEX segment_publication ON segment(publication,place) WHERE publication IS NOT NULL;"
+    "CREATE INDEX segment_dead ON segment(number) WHERE state>2;"
     "CREATE TABLE unpublished(kind INTEGER, a INTEGER, b INTEGER, change INTEGER,"
     " PRIMARY KEY(kind,a,b)) WITHOUT ROWID;"
     "CREATE TABLE publication(seq INTEGER PRIMARY KEY, hash BLOB, done INTEGER, time INTEGER,"
-    " carrier INTEGER);"
+    " carrier INTEGER, size INTEGER, shard INTEGER, inodes INTEGER);"
+    "CREATE INDEX publication_shard ON publication(seq) WHERE shard IS NOT NULL;"
     "INSERT INTO meta VALUES('schema',1);";
 
 _Static_assert(INDEX_SCHEMA == 1, "the schema above says which it is");

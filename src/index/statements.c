@@ -11,6 +11,7 @@
 #define INODE_COLUMNS "ino,parent,cookie,mode,nlink,uid,gid,flags,size,version,blocks,rdev," \
                       "atime,mtime,ctime,btime,runs,target"
 #define DIRENT_COLUMNS "parent,cookie,ino,type,name"
+#define PUBLICATION_COLUMNS "seq,hash,done,time,carrier,size,shard,inodes"
 #define SEGMENT_COLUMNS "number,state,id,epoch,length,sha256"
 
 static const char *const text[SQL_COUNT] = {
@@ -82,10 +83,33 @@ static const char *const text[SQL_COUNT] = {
     [SQL_NOTE_FORGET] = "DELETE FROM unpublished WHERE (kind,a,b)>(?1,?2,?3) AND (kind,a,b)<=(?4,?5,?6)"
                         " AND change<=?7",
 
-    [SQL_PUBLICATION_ADD] = "INSERT INTO publication(seq,hash,done,time,carrier) VALUES(?1,?2,0,?3,?4)",
+    [SQL_DUMP_INODE] = "SELECT ino,0,EXISTS(SELECT 1 FROM unpublished WHERE kind=1 AND a=ino AND b=0)"
+                       " FROM inode WHERE ino>?1 ORDER BY ino LIMIT ?3",
+    [SQL_DUMP_DIRENT] = "SELECT parent,cookie,EXISTS(SELECT 1 FROM unpublished WHERE kind=2 AND a=parent AND b=cookie)"
+                        " FROM dirent WHERE (parent,cookie)>(?1,?2) ORDER BY parent,cookie LIMIT ?3",
+    [SQL_DUMP_XATTR] = "SELECT ino,0,EXISTS(SELECT 1 FROM unpublished WHERE kind=3 AND a=ino AND b=0)"
+                       " FROM xattr WHERE ino>?1 ORDER BY ino LIMIT ?3",
+    [SQL_DUMP_CHUNK] = "SELECT ino,n,EXISTS(SELECT 1 FROM unpublished WHERE kind=5 AND a=ino AND b=n)"
+                       " FROM chunk WHERE (ino,n)>(?1,?2) ORDER BY ino,n LIMIT ?3",
+    [SQL_MAP_INODE] = "SELECT ino,0,runs FROM inode WHERE ino>?1 AND runs IS NOT NULL ORDER BY ino LIMIT ?3",
+    [SQL_MAP_CHUNK] = "SELECT ino,n,runs FROM chunk WHERE (ino,n)>(?1,?2) ORDER BY ino,n LIMIT ?3",
+
+    [SQL_DEAD_MARK] = "UPDATE segment SET state=?2, dead=?3, since=?4 WHERE number=?1",
+    [SQL_DEAD_SETTLE] = "UPDATE segment SET dead=?1, since=?2 WHERE state>2 AND dead=0",
+    [SQL_DEAD_SCAN] = "SELECT " SEGMENT_COLUMNS ",dead,since FROM segment WHERE state>2 AND number>?1"
+                      " ORDER BY number LIMIT ?2",
+    [SQL_DEAD_SUM] = "SELECT count(*), coalesce(sum(length),0), min(nullif(since,0)) FROM segment WHERE state>2",
+
+    [SQL_PUBLICATION_ADD] = "INSERT INTO publication(seq,hash,done,time,carrier,size,shard,inodes)"
+                            " VALUES(?1,?2,0,?3,?4,?5,?6,?7)",
     [SQL_PUBLICATION_DONE] = "UPDATE publication SET done=1 WHERE seq=?1",
-    [SQL_PUBLICATION_UPTO] = "SELECT seq,hash,done,time,carrier FROM publication WHERE seq<=?1"
+    [SQL_PUBLICATION_UPTO] = "SELECT " PUBLICATION_COLUMNS " FROM publication WHERE seq<=?1"
                              " ORDER BY seq DESC LIMIT 1",
+    [SQL_PUBLICATION_PLAIN] = "SELECT " PUBLICATION_COLUMNS " FROM publication WHERE seq<=?1 AND shard IS NULL"
+                              " ORDER BY seq DESC LIMIT 1",
+    [SQL_PUBLICATION_LAST_SHARD] = "SELECT " PUBLICATION_COLUMNS " FROM publication WHERE seq<=?1"
+                                   " AND shard IS NOT NULL AND shard%2=1 AND done=1 ORDER BY seq DESC LIMIT 1",
+    [SQL_PUBLICATION_SUM] = "SELECT coalesce(sum(size),0) FROM publication WHERE seq BETWEEN ?1 AND ?2",
 };
 
 int statements_prepare(struct index *ix)

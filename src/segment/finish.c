@@ -6,8 +6,11 @@
  * than one of nine values; padding is random, so that it cannot be told from
  * sealed bytes.  The trailer is at the very end and is read first:
  *
- *   plaintext   footer offset le64 | footer sealed length le64 | file size le64 | zeros 8 B
+ *   plaintext   footer offset le64 | footer sealed length le64 | file size le64
+ *               | number of the publication in the footer le64, 0 when there is none
  *
+ * The number lets whoever looks for the newest publications pass over all other
+ * footers unread.
  * It is sealed for its place, size - 60, and repeats the size.  So a file that
  * was cut, extended or put together from two has no trailer that opens.
  */
@@ -58,27 +61,28 @@ static void append_padding(struct buf *out, uint64_t len)
     }
 }
 
-static int append_trailer(struct segment_key *k, const struct nonce_base *base, uint64_t footer_offset,
-                          uint64_t footer_sealed_len, uint64_t size, struct buf *out)
+static int append_trailer(struct segment_key *k, const struct nonce_base *base,
+                          const struct segment_trailer *t, uint64_t size, struct buf *out)
 {
     uint8_t plain[TRAILER_PLAIN] = { 0 }, sealed[SEGMENT_TRAILER];
 
-    put_le64(plain, footer_offset);
-    put_le64(plain + 8, footer_sealed_len);
+    put_le64(plain, t->footer_offset);
+    put_le64(plain + 8, t->footer_sealed_len);
     put_le64(plain + 16, size);
+    put_le64(plain + 24, t->publication);
     int rc = segment_seal(k, base, TRAILER_NONCE, size - SEGMENT_TRAILER, SEAL_TRAILER, plain,
                           sizeof plain, sealed);
     buf_append(out, sealed, sizeof sealed);
     return rc;
 }
 
-int segment_finish(struct segment_key *k, uint64_t used, const void *footer, size_t footer_len,
-                   struct buf *out)
+int segment_finish_carrier(struct segment_key *k, uint64_t used, uint64_t publication, const void *footer,
+                           size_t footer_len, struct buf *out)
 {
     struct nonce_base base;
     size_t start = out->len;
 
-    if (used < SEGMENT_DATA || !footer_len)
+    if (used < SEGMENT_DATA || !footer_len || publication > INT64_MAX)
         return -EINVAL;
     if (used > SEGMENT_MAX || footer_len > SEGMENT_MAX)
         return -E2BIG;
@@ -90,7 +94,7 @@ int segment_finish(struct segment_key *k, uint64_t used, const void *footer, siz
     int rc = append_footer(k, &base, used, footer, footer_len, out);
     if (!rc) {
         append_padding(out, size - need);
-        rc = append_trailer(k, &base, used, sealed_len, size, out);
+        rc = append_trailer(k, &base, &(struct segment_trailer){ used, sealed_len, publication }, size, out);
     }
     if (!rc && out->failed)
         rc = -ENOMEM;
@@ -103,8 +107,14 @@ int segment_finish(struct segment_key *k, uint64_t used, const void *footer, siz
     return rc;
 }
 
-int segment_trailer_open(struct segment_key *k, uint64_t size, const uint8_t in[SEGMENT_TRAILER],
-                         uint64_t *footer_offset, uint64_t *footer_sealed_len)
+int segment_finish(struct segment_key *k, uint64_t used, const void *footer, size_t footer_len,
+                   struct buf *out)
+{
+    return segment_finish_carrier(k, used, 0, footer, footer_len, out);
+}
+
+int segment_trailer_read(struct segment_key *k, uint64_t size, const uint8_t in[SEGMENT_TRAILER],
+                         struct segment_trailer *out)
 {
     uint8_t plain[TRAILER_PLAIN];
 
@@ -114,11 +124,24 @@ int segment_trailer_open(struct segment_key *k, uint64_t size, const uint8_t in[
     if (rc)
         return rc;
     uint64_t offset = get_le64(plain), len = get_le64(plain + 8), end = size - SEGMENT_TRAILER;
-    if (get_le64(plain + 16) != size || get_le64(plain + 24))
+    uint64_t publication = get_le64(plain + 24);
+    if (get_le64(plain + 16) != size || publication > INT64_MAX)
         return E_FORMAT;
     if (offset < SEGMENT_DATA || offset > end || len <= SEAL_OVERHEAD || len > end - offset)
         return E_FORMAT;
-    *footer_offset = offset;
-    *footer_sealed_len = len;
+    *out = (struct segment_trailer){ offset, len, publication };
     return 0;
+}
+
+int segment_trailer_open(struct segment_key *k, uint64_t size, const uint8_t in[SEGMENT_TRAILER],
+                         uint64_t *footer_offset, uint64_t *footer_sealed_len)
+{
+    struct segment_trailer t;
+
+    int rc = segment_trailer_read(k, size, in, &t);
+    if (!rc) {
+        *footer_offset = t.footer_offset;
+        *footer_sealed_len = t.footer_sealed_len;
+    }
+    return rc;
 }

@@ -180,6 +180,23 @@ static int sync_dir(int dirfd)
     return io_sync_dir(dirfd, FAULT_store_dir_sync) ? E_STORE_SYNC : 0;
 }
 
+int store_remove(struct store *s, const struct id128 *id)
+{
+    char name[OBJECT_NAME];
+    struct stat st;
+
+    int rc = fault_hit(FAULT_store_remove);
+    int fan = rc ? rc : reach_fan(s, id);
+    if (fan < 0)
+        return not_arrived(fan);
+    object_name(id, name);
+    rc = reach_stat(fan, name, &st);
+    if (!rc && unlinkat(fan, name, 0))
+        rc = -errno;
+    close(fan);
+    return put_error(not_arrived(rc));
+}
+
 /* The fan-out directory itself may be new, made by us or by a sync client that
  * syncs nothing; so the two levels above follow. */
 static int sync_above(const struct store *s)

@@ -47,7 +47,7 @@ static const struct op ops[] = {
     { OP_WRITE, 0, 0, 1 }, { OP_SYNC, 0, 0, 0 }, { OP_CREATE, 2, 0, 0 }, { OP_WRITE, 2, 0, 2 }, { OP_COMMIT, 0, 0, 0 },
     { OP_RENAME, 2, 1, 0 }, { OP_XATTR, 0, 0, 0 }, { OP_SYNC, 0, 0, 0 }, { OP_FLUSH, 0, 0, 0 }, { OP_TRUNCATE, 0, 0, 1 },
     { OP_UNLINK, 4, 0, 0 }, { OP_COPY, 1, 0, 0 }, { OP_FLUSH, 0, 0, 0 }, { OP_WRITE, 1, 0, 2 }, { OP_WRITE, 1, 0, 2 },
-    { OP_WRITE, 0, 0, 2 }, { OP_LINK, 1, 2, 0 }, { OP_FLUSH, 0, 0, 0 }, { OP_WRITE, 1, 0, 0 },
+    { OP_WRITE, 0, 0, 2 }, { OP_LINK, 1, 2, 0 }, { OP_GC, 0, 0, 0 }, { OP_WRITE, 1, 0, 0 },
 };
 #define OPS ARRAY_SIZE(ops)
 

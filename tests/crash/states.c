@@ -536,7 +536,7 @@ static void try_workload(struct image *start, struct work *w)
  * drawn ones, until the time is over. */
 static void try_workloads(struct image *start)
 {
-    static const enum op_kind syncs[] = { OP_SYNC, OP_COMMIT, OP_FLUSH };
+    static const enum op_kind syncs[] = { OP_SYNC, OP_COMMIT, OP_FLUSH, OP_GC };
     unsigned n = op_count();
     unsigned long total = ARRAY_SIZE(syncs);
 

@@ -45,6 +45,7 @@ static const struct op all[] = {
     { OP_RENAME, 4, 0, 0 }, { OP_LINK, 0, 2, 0 }, { OP_LINK, 1, 5, 0 }, { OP_UNLINK, 0, 0, 0 }, { OP_UNLINK, 1, 0, 0 },
     { OP_UNLINK, 4, 0, 0 }, { OP_CREATE, 5, 0, 0 }, { OP_WRITE, 4, 0, 2 }, { OP_RMDIR, 3, 0, 0 }, { OP_MKDIR, 3, 0, 0 },
     { OP_XATTR, 0, 0, 0 }, { OP_COPY, 1, 0, 0 }, { OP_SYNC, 0, 0, 0 }, { OP_COMMIT, 0, 0, 0 }, { OP_FLUSH, 0, 0, 0 },
+    { OP_GC, 0, 0, 0 },
 };
 
 bool op_at(unsigned number, struct op *out)
@@ -58,7 +59,8 @@ bool op_at(unsigned number, struct op *out)
 void op_text(const struct op *op, char out[64])
 {
     static const char *const words[] = { "create", "write", "truncate", "rename", "link", "unlink", "mkdir",
-                                         "rmdir", "xattr", "copy", "sync", "commit", "flush" };
+                                         "rmdir", "xattr", "copy", "sync", "commit", "flush",
+                                         "gc" };
     const char *name = paths[op->name], *other = paths[op->other], *word = words[op->kind];
 
     if (op_is_sync(op))
@@ -324,6 +326,10 @@ static int run(struct fs *fs, const struct op *op)
         return commit_all(fs, true);
     case OP_FLUSH:
         return fs_flush(fs);
+    case OP_GC: {
+        struct gc_report report;
+        return fs_gc(fs, true, &report);
+    }
     case OP_WRITE: case OP_TRUNCATE: case OP_XATTR: case OP_COPY:
         return on_file(fs, op);
     default:

@@ -14,7 +14,7 @@
 
 enum op_kind {
     OP_CREATE, OP_WRITE, OP_TRUNCATE, OP_RENAME, OP_LINK, OP_UNLINK, OP_MKDIR, OP_RMDIR, OP_XATTR, OP_COPY,
-    OP_SYNC, OP_COMMIT, OP_FLUSH,
+    OP_SYNC, OP_COMMIT, OP_FLUSH, OP_GC,
 };
 
 /* name, other: 0…NAMES-1; amount: which length or size. */

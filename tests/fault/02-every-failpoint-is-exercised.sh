@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Each failpoint of FAULT_TABLE is killed at, failed and delayed at least once, in
-# one of eight scenarios: init, a session, the recovery from a dead daemon, a new
+# one of nine scenarios: init, a session, the recovery from a dead daemon, a new
 # passphrase, a copied state, a store on another filesystem, a lone
-# publication, a rebuild.
+# publication, a rebuild, a store that is collected.
 # Afterwards the vault is whole, and what was acknowledged is there.  The points are
 # asked from the table (tests/tools/points.c), and which of them a scenario passes
 # from the program (ECLUSE_FAULT_LOG): a point that no scenario passes is a failure.
@@ -87,6 +87,40 @@ act_rebuild() {
         with_fault umount --state "$STATE" "$MNT"
 }
 
+# Small objects to merge, dead ones to remove.
+set_up_gc() {
+    make_vault && mount_vault
+    for k in 1 2 3 4 5 6; do
+        head -c 30000 /dev/urandom >"$MNT/kept$k"
+        head -c 30000 /dev/urandom >"$MNT/given-up"
+        "$ECLUSE" flush --state "$STATE" "$MNT"
+    done
+    (cd "$MNT" && sha256sum kept*) >"$place/kept"
+    umount_vault
+}
+act_gc() {
+    mount_faulty || return
+    load 10
+    rm "$MNT/given-up"
+    "$ECLUSE" gc --now --state "$STATE" "$MNT" >>"$place/said" 2>&1 || true
+    with_fault umount --state "$STATE" "$MNT"
+}
+check_gc() {
+    whole
+    mount_vault
+    (cd "$MNT" && sha256sum --quiet -c "$place/kept") || fail "other contents, $what"
+    "$ECLUSE" gc --now --state "$STATE" "$MNT" >"$place/said" || fail "no gc, $what: $(cat "$place/said")"
+    (cd "$MNT" && sha256sum --quiet -c "$place/kept") || fail "other contents after another gc, $what"
+    umount_vault
+    # What is left is enough, and all of it is known.
+    "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$place/new" "$STORE" >"$place/said" 2>&1 ||
+        fail "no recovery, $what: $(cat "$place/said")"
+    STATE=$place/new
+    mount_vault
+    (cd "$MNT" && sha256sum --quiet -c "$place/kept") || fail "other contents after a recovery, $what"
+    umount_vault
+}
+
 # --- what must be true afterwards ---
 
 check_init() {
@@ -149,7 +183,7 @@ whole() {
 
 # --- one run ---
 
-scenarios=${SCENARIOS:-init session recovery passwd copy elsewhere flush rebuild}
+scenarios=${SCENARIOS:-init session recovery passwd copy elsewhere flush rebuild gc}
 
 clean_up() {
     mountpoint -q "$MNT" 2>/dev/null && leave_corpse

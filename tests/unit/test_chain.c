@@ -22,6 +22,8 @@ struct sample {
     uint64_t actors[4];            /* ends at 0 */
     struct { uint64_t number; uint8_t flags; uint64_t length; } segments[4];
     size_t segment_count;
+    uint64_t shard, next_ino, next_cookie;   /* with bit 1 of the flags */
+    uint64_t around[2];            /* with bit 3 */
 };
 
 static struct sample plain(void)
@@ -59,6 +61,16 @@ static void encode(const struct sample *s, struct buf *b)
     buf_varint(b, s->seq);
     put_hash(b, s->previous);
     buf_varint(b, 1700000000);
+    if (s->flags & 2) {
+        buf_varint(b, s->shard);
+        buf_varint(b, s->next_ino);
+        buf_varint(b, s->next_cookie);
+    }
+    if (s->flags & 8) {
+        put_actor(b, s->around[0]);
+        buf_varint(b, s->around[1]);
+        put_hash(b, 0x44);
+    }
     buf_varint(b, heads);
     for (size_t k = 0; k < heads; k++) {
         put_actor(b, s->heads[k][0]);
@@ -74,7 +86,7 @@ static void encode(const struct sample *s, struct buf *b)
         buf_varint(b, s->segments[k].number);
         buf_append(b, id.b, sizeof id.b);
         buf_byte(b, s->segments[k].flags);
-        if (s->segments[k].flags == 1) {
+        if (s->segments[k].flags == 1 || s->segments[k].flags == 4) {
             buf_varint(b, s->segments[k].length);
             put_hash(b, 0x33);
         }
@@ -143,6 +155,33 @@ START_TEST(an_actors_first_publication_follows_the_last_head)
 }
 END_TEST
 
+START_TEST(a_part_of_a_checkpoint_is_read_as_it_was_written)
+{
+    struct sample s = plain();
+    struct buf b = { 0 };
+    struct publication_view v;
+    struct publication_segment g;
+
+    s.flags = 2 | 4 | 8;
+    s.shard = 1;
+    s.next_ino = 99;
+    s.next_cookie = 77;
+    s.around[0] = 6;
+    s.around[1] = 3;
+    s.segments[0].flags = 4;
+    s.segments[0].length = 131072;
+    encode(&s, &b);
+    ck_assert_int_eq(publication_parse(b.data, b.len, &v), 0);
+    ck_assert(v.shard == 2 && v.last && !v.more && v.next_ino == 99 && v.next_cookie == 77);
+    ck_assert(v.around.actor == 6 && v.around.seq == 3 && v.around.hash[9] == 0x44);
+    ck_assert_int_eq(publication_next_segment(&v, &g), 1);
+    ck_assert(g.again && !g.fresh && !g.carrier && g.length == 131072 && g.sha256[0] == 0x33);
+    for (size_t len = 0; len < b.len; len++)
+        ck_assert_int_eq(publication_parse(b.data, len, &v), E_FORMAT);
+    buf_free(&b);
+}
+END_TEST
+
 static void refuse(struct sample s)
 {
     ck_assert_int_eq(parse(&s), E_FORMAT);
@@ -172,7 +211,17 @@ START_TEST(what_is_out_of_range_is_refused)
     REFUSE(s.segments[2].flags = 1);           /* no carrier */
     REFUSE(s.segments[0].flags = 3);           /* two */
     REFUSE(s.segments[2].flags = 2);
-    REFUSE(s.segments[0].flags = 4);
+    REFUSE(s.segments[0].flags = 4);           /* told again, without a length */
+    REFUSE((s.segments[0].flags = 5, s.segments[0].length = 65536));
+    REFUSE(s.flags = 16);
+    REFUSE(s.flags = 4);                       /* the last part of no checkpoint */
+    REFUSE((s.flags = 2, s.shard = 3));        /* neither last nor more */
+    REFUSE((s.flags = 3, s.shard = 5));        /* more parts than numbers */
+    REFUSE((s.flags = 3, s.next_ino = (1ull << 48) + 1));
+    REFUSE((s.flags = 3, s.next_cookie = 1ull << 63));
+    REFUSE((s.flags = 8, s.around[0] = 7, s.around[1] = 4));   /* that is what it follows */
+    REFUSE((s.flags = 8, s.around[0] = 7, s.around[1] = 0));
+    REFUSE((s.flags = 8, s.around[0] = 0, s.around[1] = 2));
     REFUSE(s.segments[1].number = 1);
     REFUSE(s.segments[1].number = 10);
     REFUSE(s.segments[2].number = 1ull << 32);
@@ -394,6 +443,132 @@ START_TEST(a_series_counts_as_a_whole_or_not_at_all)
 }
 END_TEST
 
+/* --- checkpoints ------------------------------------------------------------------------ */
+
+/* Parts of a checkpoint with numbers from…to; the last has `more` when something has to close it. */
+static void add_checkpoint(uint64_t from, uint64_t to, bool closed_later)
+{
+    for (uint64_t n = from; n <= to; n++) {
+        struct link *l = add(7, n, (uint8_t)n, 7, (uint8_t)(n - 1));
+        l->shard = (uint32_t)(n - from) + 1;
+        l->last = n == to;
+        l->more = !l->last || closed_later;
+        if (from > 1)
+            l->around = head(7, from - 1, (uint8_t)(from - 1));
+    }
+}
+
+static struct link *link_of(uint64_t seq)
+{
+    for (size_t k = 0; k < link_count; k++)
+        if (links[k].self.seq == seq)
+            return &links[k];
+    return NULL;
+}
+
+static void lose(uint64_t seq)
+{
+    *link_of(seq) = links[--link_count];
+}
+
+/* The history has `count` publications, the first of which is `first`; it begins at number `base`. */
+static void begins(size_t count, uint64_t first, uint64_t base, bool suffices)
+{
+    ck_assert_int_eq(chain_order(links, link_count, &wish, &chain), 0);
+    ck_assert_uint_eq(chain.count, count);
+    if (count) {
+        ck_assert_uint_eq(links[chain.order[0]].self.seq, first);
+        ck_assert_uint_eq(links[chain.order[chain.base]].self.seq, base);
+    }
+    ck_assert_int_eq(chain_suffices(links, &chain), suffices);
+    chain_free(&chain);
+}
+
+START_TEST(a_history_begins_with_the_newest_whole_checkpoint)
+{
+    begin();
+    add_chain(7, 1, 3);
+    add_checkpoint(4, 6, false);
+    add_chain(7, 7, 8);
+    begins(8, 1, 4, true);
+    add_checkpoint(9, 10, false);
+    begins(10, 1, 9, true);
+    begin();                       /* what is older is not needed */
+    add_checkpoint(4, 6, false);
+    add_chain(7, 7, 8);
+    begins(5, 4, 4, true);
+    told(0, 0, 0, 0);
+    links[1].incomplete = true;    /* but all of its parts are */
+    begins(0, 0, 0, false);
+}
+END_TEST
+
+START_TEST(what_waits_before_the_checkpoint_is_not_missed)
+{
+    begin();
+    add_chain(7, 2, 3);
+    add_checkpoint(4, 5, false);
+    add_chain(7, 6, 6);
+    begins(3, 4, 4, true);
+    told(0, 0, 0, 0);
+}
+END_TEST
+
+START_TEST(a_part_of_a_tree_never_passes_for_all_of_it)
+{
+    begin();                       /* the last part is missing */
+    add_checkpoint(4, 6, false);
+    add_chain(7, 7, 8);
+    lose(6);
+    begins(0, 0, 0, false);
+    begin();                       /* the first */
+    add_checkpoint(4, 6, false);
+    add_chain(7, 7, 8);
+    lose(4);
+    begins(0, 0, 0, false);
+    begin();                       /* given up by a crash, closed by something else */
+    add_checkpoint(4, 5, false);
+    link_of(5)->last = false;
+    link_of(5)->more = true;
+    add_chain(7, 6, 8);
+    begins(0, 0, 0, false);
+    ck_assert_int_eq(chain_order(links, link_count, &wish, &chain), 0);
+    ck_assert_uint_eq(chain.pending, 5);
+    chain_free(&chain);
+    begin();                       /* whole, but what closes it is withheld */
+    add_checkpoint(4, 6, true);
+    begins(0, 0, 0, false);
+    add_chain(7, 7, 7);
+    begins(4, 4, 4, true);
+    begin();                       /* a branch leaves it before its end */
+    add_checkpoint(4, 6, false);
+    add(9, 5, 0x55, 7, 4);
+    add(9, 6, 0x66, 9, 0x55);
+    add(9, 7, 0x77, 9, 0x66);
+    begins(0, 0, 0, false);
+}
+END_TEST
+
+START_TEST(lost_parts_of_a_checkpoint_are_gone_around)
+{
+    begin();
+    add_chain(7, 1, 3);
+    add_checkpoint(4, 6, false);
+    add_chain(7, 7, 8);
+    link_of(7)->around = head(7, 3, 3);
+    link_of(5)->incomplete = true;
+    begins(6, 1, 1, false);        /* 1, 2, 3, 6, 7, 8 */
+    begin();
+    add_checkpoint(1, 2, false);
+    add_chain(7, 3, 4);
+    add_checkpoint(5, 6, false);
+    add_chain(7, 7, 8);
+    link_of(7)->around = head(7, 4, 4);
+    lose(6);
+    begins(6, 1, 1, false);        /* the older checkpoint, and all that came since */
+}
+END_TEST
+
 START_TEST(a_series_may_be_ended_by_the_next_actor)
 {
     begin();
@@ -484,6 +659,11 @@ int main(void)
     tcase_add_test(t, the_same_publication_twice_counts_once);
     tcase_add_test(t, a_series_counts_as_a_whole_or_not_at_all);
     tcase_add_test(t, a_series_may_be_ended_by_the_next_actor);
+    tcase_add_test(t, a_part_of_a_checkpoint_is_read_as_it_was_written);
+    tcase_add_test(t, a_history_begins_with_the_newest_whole_checkpoint);
+    tcase_add_test(t, what_waits_before_the_checkpoint_is_not_missed);
+    tcase_add_test(t, a_part_of_a_tree_never_passes_for_all_of_it);
+    tcase_add_test(t, lost_parts_of_a_checkpoint_are_gone_around);
     tcase_add_test(t, what_never_reached_the_store_is_behind_the_history);
     tcase_add_test(t, of_two_branches_that_of_the_device_is_taken);
     tcase_add_test(t, an_earlier_actor_of_ours_does_not_end_the_history);

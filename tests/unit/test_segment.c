@@ -611,6 +611,23 @@ START_TEST(a_file_of_another_size_has_no_trailer_that_opens)
 }
 END_TEST
 
+START_TEST(a_trailer_tells_which_publication_the_footer_carries)
+{
+    struct segment_trailer t;
+    struct buf b = { 0 };
+
+    ck_assert_int_eq(segment_finish_carrier(key, SEGMENT_DATA, 77, "x", 1, &b), 0);
+    ck_assert_int_eq(segment_trailer_read(key, b.len + SEGMENT_DATA, b.data + b.len - SEGMENT_TRAILER, &t), 0);
+    ck_assert(t.publication == 77 && t.footer_offset == SEGMENT_DATA && t.footer_sealed_len == 1 + SEAL_OVERHEAD);
+    buf_reset(&b);
+    ck_assert_int_eq(segment_finish(key, SEGMENT_DATA, "x", 1, &b), 0);
+    ck_assert_int_eq(segment_trailer_read(key, b.len + SEGMENT_DATA, b.data + b.len - SEGMENT_TRAILER, &t), 0);
+    ck_assert(t.publication == 0);
+    ck_assert_int_eq(segment_finish_carrier(key, SEGMENT_DATA, UINT64_MAX, "x", 1, &b), -EINVAL);
+    buf_free(&b);
+}
+END_TEST
+
 START_TEST(a_trailer_with_impossible_contents_is_refused)
 {
     const uint64_t end = SEGMENT_MIN - SEGMENT_TRAILER;
@@ -618,7 +635,7 @@ START_TEST(a_trailer_with_impossible_contents_is_refused)
         { SEGMENT_DATA - 1, 100, SEGMENT_MIN, 0 }, { end + 1, 100, SEGMENT_MIN, 0 },
         { end - 99, 100, SEGMENT_MIN, 0 },         { SEGMENT_DATA, UINT64_MAX, SEGMENT_MIN, 0 },
         { UINT64_MAX, 100, SEGMENT_MIN, 0 },       { SEGMENT_DATA, SEAL_OVERHEAD, SEGMENT_MIN, 0 },
-        { SEGMENT_DATA, 100, SEGMENT_MIN * 2, 0 }, { SEGMENT_DATA, 100, SEGMENT_MIN, 1 },
+        { SEGMENT_DATA, 100, SEGMENT_MIN * 2, 0 }, { SEGMENT_DATA, 100, SEGMENT_MIN, 1ull << 63 },
     };
     uint8_t plain[32], sealed[SEGMENT_TRAILER];
     uint64_t at, len;
@@ -666,6 +683,7 @@ int main(void)
     tcase_add_test(t, two_ends_of_the_same_segment_have_nothing_in_common);
     tcase_add_test(t, every_altered_bit_of_a_trailer_is_refused);
     tcase_add_test(t, a_file_of_another_size_has_no_trailer_that_opens);
+    tcase_add_test(t, a_trailer_tells_which_publication_the_footer_carries);
     tcase_add_test(t, a_trailer_with_impossible_contents_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
