@@ -301,9 +301,8 @@ verdict manifest foreign unlisted "$plain"
 
 find "$STORE" -type d -exec touch -d 2020-01-01 {} +
 listing "$STORE" >"$TMP/before"
-tr 'A-Z0-9' 'B-ZA1-90' <"$SHEET" >"$TMP/wrong" && chmod 600 "$TMP/wrong"
 group=$(grep -oE '([0-9A-Z]{5}-){12}[0-9A-Z]{5}' "$SHEET" | head -n 1)
-mistyped=${group:0:12}$(printf %s "${group:12:5}" | tr 0-9A-Z 1-9A-Z0)${group:17}
+mistyped=${group:0:12}$([ "${group:12:1}" = 0 ] && echo 1 || echo 0)${group:13} # one symbol is always noticed
 (umask 077 && printf '%s\n' "$mistyped" >"$TMP/mistyped")
 expect_exit 4 "$ECLUSE" check --recovery-file "$TMP/mistyped" "$STORE"
 grep -q 'group 3' "$TMP/said" || fail "which group is wrong is not said: $(cat "$TMP/said")"
