@@ -2,6 +2,7 @@
 #
 # make            the program, build/ecluse, and its translations
 # make check      all tests: unit, model, mount, fault, sanitizers; ends with a count
+# make engines    the sync engines only: rclone to S3, Azure, WebDAV, SFTP; Syncthing; Unison
 # make bench      measurements against peers, into docs/benchmarks.md
 # make soak       the random tests without an end: SOAK=seconds
 # make fuzz       each parser for FUZZ=60 seconds
@@ -94,6 +95,9 @@ check:
 soak: tests
 	$(Q)tests/soak $(SOAK)
 
+engines: tests
+	$(Q)tests/run tests/engines/[0-9]*.sh
+
 bench: all
 	$(Q)scripts/bench/run
 
@@ -119,6 +123,6 @@ install: all
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests fuzzers check soak bench fuzz pot install clean
+.PHONY: all tests fuzzers check engines soak bench fuzz pot install clean
 .DELETE_ON_ERROR:
 -include $(OBJ:.o=.d) $(TESTBIN:=.d) $(FUZZBIN:=.d)

@@ -24,11 +24,15 @@ struct store;
 int store_create(const char *path, const struct id128 *vault, const void *header, size_t len);
 
 /* Opens an existing store and returns its header (malloc'd, caller frees).
- * E_STORE_MISSING, E_NOT_VAULT (no header, or several), E_FORMAT. */
+ * E_STORE_MISSING, E_NOT_VAULT (no header, or several), E_NOT_ARRIVED (an empty
+ * one, or none but objects), E_FORMAT. */
 int store_open(struct store **out, const char *path, uint8_t **header, size_t *header_len);
 void store_close(struct store *s);
 /* The file name of the header; lives as long as s. */
 const char *store_header_name(const struct store *s);
+
+/* Is its header still there? */
+bool store_present(struct store *s);
 
 /* 0 when objects can be added, E_STORE_READ_ONLY or -errno otherwise. Tries
  * without leaving a trace. */
@@ -42,10 +46,11 @@ int store_get(struct store *s, const struct id128 *id);
  * nameless or hidden temporary when it is on another filesystem. Does not sync
  * the directory: see store_sync. An object of that id that is already there with
  * the same length and bytes is success (a crash between move and mark).
- * -EEXIST when it differs. On success dirfd/name is gone, or, unless it was
+ * -EEXIST when it differs. E_STORE_SYNC when a sync failed. On success dirfd/name is gone, or, unless it was
  * moved, still there: the caller's to remove, after store_sync. */
 int store_put(struct store *s, int dirfd, const char *name, const struct id128 *id);
-/* Makes earlier puts of these ids durable: one fsync per fan-out directory. */
+/* Makes earlier puts of these ids durable: one fsync per fan-out directory.
+ * E_STORE_SYNC when one failed: what a second one says proves nothing. */
 int store_sync(struct store *s, const struct id128 *ids, size_t count);
 
 /* Length of an object; E_NOT_ARRIVED, E_FORMAT. */

@@ -112,6 +112,19 @@ static const struct topic { const char *name, *text; } topics[] = {
       "or empty FOLDER, with their names where these are known. Where blocks are missing\n"
       "there are zeros, the name ends in “.incomplete”, and the report says so. When\n"
       "publications can be read, “ecluse recover” gives more.\n") },
+    { "accept", N_(
+      "ecluse accept --older | --other [--yes] [--passfile F | --extpass COMMAND | --keyfile F]\n"
+      "              [--state DIR] STORE\n"
+      "\n"
+      "Says that a store that is refused is the right one. The vault must not be mounted.\n"
+      "\n"
+      "  --older           the store was restored on purpose, and lacks what was seen\n"
+      "  --other           this vault was put where another one of this device was\n"
+      "  --yes             does not ask\n"
+      "\n"
+      "Nothing is turned back: the folder keeps all its names. What this device has not\n"
+      "published is published; files whose contents are gone are named, and give an error\n"
+      "until their objects come back. The answer is noted in the log.\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -132,6 +145,7 @@ static void overview(void)
         "  ecluse check STORE                is the store whole, and all of it the vault’s?\n"
         "  ecluse manifest STORE             the sums of all objects, for whoever has no key\n"
         "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
+        "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

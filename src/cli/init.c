@@ -160,7 +160,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
         .suite = in->suite ? in->suite : suite_fastest(),
         .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
         .keyfile = in->key.bytes, .keyfile_len = in->key.len,
-        .cost = kdf_calibrate(KDF_MILLISECONDS), .uid = getuid(), .gid = getgid(),
+        .cost = secret_cost(&in->passphrase), .uid = getuid(), .gid = getgid(),
         .deliver = deliver_sheet, .ctx = in,
     };
 

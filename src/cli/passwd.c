@@ -94,7 +94,7 @@ static int set_slot(struct passwd *p, struct vault_ref *v, bool keyfile)
                      : secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
     if (rc)
         return rc;
-    rc = keyring_set_slot(v->state.keys, s.kind, s.bytes, s.len, kdf_calibrate(KDF_MILLISECONDS), !keyfile);
+    rc = keyring_set_slot(v->state.keys, s.kind, s.bytes, s.len, secret_cost(&s), !keyfile);
     secret_drop(&s);
     return rc;
 }

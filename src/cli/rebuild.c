@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include <ecluse/rebuild.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -64,15 +65,15 @@ void rebuild_explain(int argc, char **argv, bool helper, int error)
     fputs(helper ? " -o rebuild\n" : "\n", stderr);
 }
 
-bool rebuild_agreed(void)
+bool agreed(const char *question)
 {
     uint8_t answer[16] = "";
 
     if (!isatty(STDIN_FILENO) || !terminal_here())
         return false;
-    ssize_t len = terminal_ask(_("Rebuild it now? (yes/no) [no] "), true, answer, sizeof answer - 1);
+    ssize_t len = terminal_ask(question, true, answer, sizeof answer - 1);
     answer[len > 0 ? len : 0] = '\0';
-    /* TRANSLATORS: the answer to “Rebuild it now?”; its first letter will do */
+    /* TRANSLATORS: the answer to questions such as “Rebuild it now?”; its first letter will do */
     const char *yes = _("yes");
     return len > 0 && (strcasecmp((char *)answer, yes) == 0 || strcasecmp((char *)answer, "yes") == 0 ||
                        (len == 1 && (answer[0] | 0x20) == (uint8_t)*yes));
@@ -173,7 +174,7 @@ static int add_slot(struct work *w)
     secret_drop(w->r->kept);
     int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
     return rc ? rc : keyring_set_slot(w->fresh, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
-                                      kdf_calibrate(KDF_MILLISECONDS), false);
+                                      secret_cost(w->r->kept), false);
 }
 
 static int make_keys(struct work *w)
@@ -260,6 +261,7 @@ static void report_store(const struct rebuild_report *p)
     printf(_("The local state has been rebuilt: %llu files and folders from %llu publications, the last of %s.\n"),
            (unsigned long long)p->inodes, (unsigned long long)p->publications, words_for_time(p->time, date));
     say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
+    say(_("  Objects that are not whole, still on their way or altered: %llu (the log names them).\n"), p->arriving);
     say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);
     say(_("  Publications left out because they were forged or forked: %llu.\n"), p->refused);
     say(_("  Publications of other devices that are not part of this tree: %llu.\n"), p->branches);
@@ -281,6 +283,17 @@ static void report_device(const struct work *w, const struct rebuild_report *p)
                (unsigned long long)p->left, words_for_size(p->left_bytes, size));
     if (*p->damaged)
         printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
+}
+
+/* An old store cannot be told by a device that has seen nothing. */
+static void report_heads(const struct rebuild_report *p)
+{
+    if (!p->head_count)
+        return;
+    printf("%s", _("Last publication of each device. Compare the date and the words with what “ecluse status” shows there,\n"
+                   "by telephone for instance: if they differ, the store shows the past.\n"));
+    for (size_t k = 0; k < p->head_count; k++)
+        say_device(p->heads[k].actor, p->heads[k].seq, p->heads[k].time, p->heads[k].phrase, false);
 }
 
 /* The way on, where there is one. */
@@ -308,14 +321,27 @@ static int rebuild_it(struct work *w)
     if (!rc) {
         report_store(&report);
         report_device(w, &report);
+        report_heads(&report);
+        free(report.heads);
         fflush(stdout);
         return EXIT_DONE;
     }
+    free(report.heads);
     enum exit_code kind = error_exit(rc);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
     int code = complain(rc, store ? w->r->store : w->path);
     explain_refusal(rc, &report);
     return code;
+}
+
+/* Whoever recovers a vault from here knows that it is here. */
+static void claim_place(const struct work *w)
+{
+    int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    place_claim(dir, w->r->store);   /* if not, the next mount does */
+    close(dir);
 }
 
 int rebuild_run(const struct rebuild_request *r)
@@ -328,6 +354,8 @@ int rebuild_run(const struct rebuild_request *r)
     if (!rc)
         rc = get_keys(&w);
     int code = rc ? complain(rc, r->blamed) : rebuild_it(&w);
+    if (!code)
+        claim_place(&w);
     keyring_free(w.fresh);
     if (w.has_old)
         state_close(&w.old);

@@ -37,6 +37,11 @@ int secret_copy(const struct secret *from, struct secret *to)
     return 0;
 }
 
+struct kdf_cost secret_cost(const struct secret *s)
+{
+    return s->bytes && s->kind == SLOT_PASSPHRASE ? kdf_calibrate(KDF_MILLISECONDS) : (struct kdf_cost){ 0, 0 };
+}
+
 static int blamed_path(char *blamed, const char *path, int error)
 {
     if (error)

@@ -128,15 +128,15 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
     return rc ? rc : out->failed ? -ENOMEM : 0;
 }
 
-int publication_dot(const uint8_t *payload, size_t len, uint64_t *actor, uint64_t *seq)
+int publication_dot(const uint8_t *payload, size_t len, struct dot *out)
 {
     struct reader r = reader_over(payload, len);
 
     if (read_byte(&r) != PUBLICATION_VERSION)
         return r.failed ? E_FORMAT : E_NEWER_FORMAT;
-    read_byte(&r);
-    const uint8_t *id = read_raw(&r, sizeof *actor);
-    *seq = read_varint(&r);
-    *actor = r.failed ? 0 : get_le64(id);
+    out->more = read_byte(&r) & PUBLICATION_MORE;
+    const uint8_t *id = read_raw(&r, sizeof out->actor);
+    out->seq = read_varint(&r);
+    out->actor = r.failed ? 0 : get_le64(id);
     return r.failed ? E_FORMAT : 0;
 }

@@ -132,6 +132,14 @@ static int latched_sync(struct fs *fs, const char *where, int rc)
     return rc;
 }
 
+/* The same for the store, where other failures pass. */
+static int latched_store(struct fs *fs, int rc)
+{
+    if (rc == E_STORE_SYNC)
+        fs_latch(fs, -EIO, "store sync");
+    return rc;
+}
+
 /* Writes footer, padding and trailer behind the blocks, syncs, hashes. */
 static int seal_file(struct fs *fs, struct segment *s, const struct buf *footer, struct segment_row *row)
 {
@@ -309,7 +317,7 @@ static int move_all(struct fs *fs, const struct move *m)
         rc = store_sync(fs->store, &m->ids[m->count - 1], 1);
     if (!rc)
         drop_staged(fs, m);
-    return rc;
+    return latched_store(fs, rc);
 }
 
 /* An intent found at a mount: what has lain since must still be what was
@@ -473,7 +481,9 @@ static int publish_all(struct fs *fs)
         return 0;
     if (atomic_load(&fs->latched))
         return E_LATCHED;
-    int rc = publish_complete(fs);
+    int rc = fresh_check(fs);    /* nothing is built upon a store that went back */
+    if (!rc)
+        rc = publish_complete(fs);
     if (!rc)
         rc = index_unpublished(fs->index);
     if (rc == 1)

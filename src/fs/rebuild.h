@@ -45,6 +45,7 @@ struct object {
     uint32_t number;           /* in the new index; 0: none yet */
     bool staged;               /* in the old staging directory, and not in the store */
     bool headed;               /* its header is authentic, epoch is known */
+    bool ended;                /* its trailer is: it has arrived whole */
     bool linked;               /* staged: its file is in the new staging directory */
     bool copied;               /* … and is a copy that may be written to */
 };
@@ -124,6 +125,11 @@ int publication_read(struct rebuild *b, const struct link *l, struct buf *footer
 /* The tables of a publication. */
 int publication_meaning(struct rebuild *b, struct publication_view *v, struct meaning *m);
 void rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+
+/* --- rebuild_heads.c --------------------------------------------------------------------- */
+
+int rebuild_heads(struct rebuild *b);
+int rebuild_keep_heads(struct rebuild *b);
 
 /* --- keep.c, kept_files.c, mend.c --------------------------------------------------------- */
 

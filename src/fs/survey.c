@@ -11,8 +11,9 @@
  * An object that does not open is reported and left out of what can carry a
  * publication; it still counts as present where a publication names it with its
  * length, for its blocks may be whole, and each block is opened before it is
- * served.  That an object is shorter than its name promises, or not there, is no
- * alarm: it has not arrived.  Staged files seldom have a footer; that says nothing.
+ * served.  That an object is not there, or begins as it should and has no end, is no
+ * alarm: it has not arrived.  (Engines that write under the final name leave any
+ * length, and zeros where they reserved room; what somebody cut looks the same.)  Staged files seldom have a footer; that says nothing.
  */
 #include "rebuild.h"
 #include <dirent.h>
@@ -173,6 +174,7 @@ static int read_footer(struct object *o, int fd, struct segment_key *key, struct
     int rc = io_read_at(fd, trailer, sizeof trailer, o->size - SEGMENT_TRAILER);
     if (!rc)
         rc = segment_trailer_open(key, o->size, trailer, &at, &len);
+    o->ended = !rc;
     if (rc)
         return rc == -ENODATA ? E_NOT_ARRIVED : rc;
     uint8_t *sealed = malloc((size_t)len), *plain = malloc((size_t)len);
@@ -253,8 +255,13 @@ static void report_unreadable(struct rebuild *b, const struct object *o, int rc)
 
     if (o->staged)
         return;
-    b->report->unreadable++;
     id_format(&o->id, id);
+    if (!o->ended && (o->headed || rc == E_NOT_ARRIVED)) {
+        b->report->arriving++;
+        log_info("ECL-0339 object %s has no end, or not yet: %s", id, error_name(rc));
+        return;
+    }
+    b->report->unreadable++;
     log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
 }
 

@@ -188,7 +188,7 @@ static int check(struct making *m)
         return -EINVAL;
     if ((o->passphrase && o->passphrase_len == 0) || (o->keyfile && o->keyfile_len == 0))
         return -EINVAL;
-    if ((o->passphrase || o->keyfile) && !kdf_cost_valid(o->cost))
+    if (o->passphrase && !kdf_cost_valid(o->cost))
         return -EINVAL;
     int rc = check_store(m);
     return rc ? rc : check_state(m);
@@ -238,6 +238,8 @@ static int fill_state(struct making *m)
         rc = index_create(s->path, keyring_local_key(m->keys), m->o->uid, m->o->gid);
     if (!rc)
         rc = layout_journal(s->dir, keyring_local_key(m->keys));
+    if (!rc)
+        rc = place_claim(s->dir, m->store.path);
     if (!rc)
         rc = ballast_make(s->dir);
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);

@@ -93,8 +93,8 @@ static int settle(const struct put *p)
     if (fd < 0)
         return fd;
     int rc = st.st_size == p->st.st_size ? compare(p->staged, fd, (uint64_t)st.st_size) : 1;
-    if (!rc)
-        rc = io_sync(fd, FAULT_store_copy);
+    if (!rc && io_sync(fd, FAULT_store_copy))
+        rc = E_STORE_SYNC;
     close(fd);
     return rc > 0 ? -EEXIST : rc;
 }
@@ -175,6 +175,11 @@ int store_put(struct store *s, int dirfd, const char *name, const struct id128 *
     return put_error(rc);
 }
 
+static int sync_dir(int dirfd)
+{
+    return io_sync_dir(dirfd, FAULT_store_dir_sync) ? E_STORE_SYNC : 0;
+}
+
 /* The fan-out directory itself may be new, made by us or by a sync client that
  * syncs nothing; so the two levels above follow. */
 static int sync_above(const struct store *s)
@@ -182,9 +187,9 @@ static int sync_above(const struct store *s)
     int segments = reach_dir(s->root, SEGMENTS);
     if (segments < 0)
         return not_arrived(segments);
-    int rc = io_sync_dir(segments, FAULT_store_dir_sync);
+    int rc = sync_dir(segments);
     close(segments);
-    return rc ? rc : io_sync_dir(s->root, FAULT_store_dir_sync);
+    return rc ? rc : sync_dir(s->root);
 }
 
 int store_sync(struct store *s, const struct id128 *ids, size_t count)
@@ -199,7 +204,7 @@ int store_sync(struct store *s, const struct id128 *ids, size_t count)
         int fan = reach_fan(s, &ids[k]);
         if (fan < 0)
             return not_arrived(fan);
-        rc = io_sync_dir(fan, FAULT_store_dir_sync);
+        rc = sync_dir(fan);
         close(fan);
     }
     return rc || !count ? rc : sync_above(s);

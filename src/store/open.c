@@ -5,7 +5,8 @@
  * The header is the only regular file at the top whose name has exactly the
  * form vault-<32 hex>.ecl.  Two of them are refused rather than chosen between:
  * whoever can plant a file must not decide which vault is opened.  What the
- * header says is for src/keys to judge.
+ * header says is for src/keys to judge.  A copy of a store arrives in any order:
+ * where there are objects and no header, or an empty one, it is on its way.
  *
  * Only the root's descriptor is kept; everything below is reached anew each
  * time (see reach.c), so a missing segments/ is a store whose objects have not
@@ -20,8 +21,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Finds the header's name: E_NOT_VAULT for none or several. */
-static int find_header(DIR *d, char out[HEADER_NAME])
+static int first_object(void *ctx, const struct id128 *id, uint64_t size)
+{
+    (void)ctx, (void)id, (void)size;
+    return 1;
+}
+
+/* Finds the header's name: E_NOT_VAULT for none or several, E_NOT_ARRIVED for
+ * none among objects. */
+static int find_header(struct store *s, DIR *d, char out[HEADER_NAME])
 {
     const struct dirent *e;
     struct stat st;
@@ -40,6 +48,8 @@ static int find_header(DIR *d, char out[HEADER_NAME])
     }
     if (errno)
         return -errno;
+    if (!found && store_list(s, first_object, NULL, NULL) == 1)
+        return E_NOT_ARRIVED;
     return found == 1 ? 0 : E_NOT_VAULT;
 }
 
@@ -52,8 +62,8 @@ static int read_header(const struct store *s, uint8_t **out, size_t *len)
         return fd;
     size_t size = (size_t)st.st_size;
     uint8_t *bytes = NULL;
-    int rc = st.st_size > HEADER_LIMIT ? E_FORMAT : 0;
-    if (!rc && !(bytes = malloc(size ? size : 1)))
+    int rc = st.st_size > HEADER_LIMIT ? E_FORMAT : size ? 0 : E_NOT_ARRIVED;
+    if (!rc && !(bytes = malloc(size)))
         rc = -ENOMEM;
     if (!rc)
         rc = io_read_at(fd, bytes, size, 0);
@@ -93,7 +103,7 @@ int store_open(struct store **out, const char *path, uint8_t **header, size_t *h
             close(listing);
     }
     if (!rc)
-        rc = find_header(d, s->header);
+        rc = find_header(s, d, s->header);
     if (!rc)
         rc = read_header(s, header, header_len);
     if (d)
@@ -113,6 +123,13 @@ void store_close(struct store *s)
     if (s->root >= 0)
         close(s->root);
     free(s);
+}
+
+bool store_present(struct store *s)
+{
+    struct stat st;
+
+    return reach_stat(s->root, s->header, &st) == 0;
 }
 
 /* A file without a name is the trial that leaves no trace; where there are none,

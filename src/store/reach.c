@@ -79,8 +79,7 @@ static int make_dir(int dir, const char *name)
         return fd;
     if (mkdirat(dir, name, STORE_DIR_MODE) && errno != EEXIST)
         return -errno;
-    int rc = io_sync_dir(dir, FAULT_store_dir_sync);
-    return rc ? rc : reach_dir(dir, name);
+    return io_sync_dir(dir, FAULT_store_dir_sync) ? E_STORE_SYNC : reach_dir(dir, name);
 }
 
 int make_fan(const struct store *s, const struct id128 *id)

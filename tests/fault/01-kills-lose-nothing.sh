@@ -70,7 +70,7 @@ start_load() { # start_load [option...]
 }
 
 end_load() {
-    wait "$load" || fail "the load, $what: $(cat "$lane/load" "$lane/said")"
+    wait "$load" || { local status=$?; stacks; fail "the load ended with $status, $what: $(cat "$lane/load" "$lane/said")"; }
 }
 
 # Of those that were passed, one of the points that were killed at least often; the
@@ -142,7 +142,7 @@ prove() {
         fail "not what promise 3 allows, $what"
     }
     all=
-    "$ECLUSE" flush --state "$STATE" "$MNT" || fail "no publication, $what"
+    "$ECLUSE" flush --state "$STATE" "$MNT" || { stacks; fail "no publication, $what: $(cat "$lane/said")"; }
     "$ECLUSE" status --json --state "$STATE" "$MNT" >"$lane/status"
     for figure in '"missing":0' '"refused":0' '"foreign":0' '"latched":""' '"publish_error":""' '"unpublished":0'; do
         tr -d ' ' <"$lane/status" | grep -q "$figure" || fail "not $figure, $what: $(cat "$lane/status")"

@@ -31,7 +31,7 @@ latched() { [ "$(status_field latched)" = EIO ]; }
 work_until_it_fails() {
     local status=0
     timeout 30 "$TOOLS/record" --seed "$1" "$MNT" "$TMP/record" 2>"$TMP/ended" || status=$?
-    [ $status -le 1 ] || fail "the recorder ended with $status"
+    [ $status -le 1 ] || { stacks; fail "the recorder ended with $status: $(cat "$TMP/log" "$TMP/ended")"; }
     grep -qE 'ended by: (Input/output error|Read-only file system)' "$TMP/ended" ||
         fail "the program was told: $(cat "$TMP/ended")"
 }
@@ -80,7 +80,7 @@ for fault in journal_sync:EIO:7 journal_sync:EIO:1 segment_sync:EIO:1 segment_sy
 done
 
 # While publishing.
-for fault in segment_footer:EIO:2 segment_footer:EIO:3; do
+for fault in segment_footer:EIO:2 segment_footer:EIO:3 store_dir_sync:EIO:1 store_dir_sync:EIO:3; do
     mount_faulty "$fault" "notify=$TMP/hook"
     echo "$fault" >"$MNT/published"
     expect_exit 13 "$ECLUSE" flush --state "$STATE" "$MNT"

@@ -112,6 +112,7 @@ works_on() {
     same "written after the rebuild" more "$(cat "$MNT/more")"
     census "$MNT/tree" | cmp -s - "$TMP/rebuilt" || fail "the tree changed when it was mounted again"
     same "refused" 0 "$(status_field refused)"
+    same "publications that are not shown" 0 "$(status_field unseen)"
     close_vault
     store_is_opaque
 }

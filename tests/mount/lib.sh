@@ -61,9 +61,18 @@ need() { # need PROGRAM... : what scripts/setup installs
 until_true() {
     local end=$((SECONDS + 60))
     until "$@"; do
-        [ $SECONDS -lt $end ] || fail "waited a minute for: $*"
+        [ $SECONDS -lt $end ] || { stacks; fail "waited a minute for: $*"; }
         read -rt 0.02 <> <(:) || true
     done
+}
+
+# Where the processes of this test stand, when something does not come to an end.
+stacks() {
+    local task
+    for task in $(daemon_pids | sed 's|.*|/proc/&/task/*|'); do
+        echo "$(cat "$task/comm") $(sed -n 's/^State:\s*//p' "$task/status") $(cat "$task/syscall")"
+        as_root && cat "$task/stack"
+    done >&2 2>/dev/null || true
 }
 
 new_passphrase() { # new_passphrase FILE

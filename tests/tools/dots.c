@@ -32,13 +32,13 @@ static int unlock(struct keyring *keys, const char *path)
 static int show(void *ctx, const struct id128 *id, uint64_t size)
 {
     char text[ID_TEXT];
-    uint64_t actor, seq;
+    struct dot dot;
     (void)size;
 
-    int rc = unseen_dot(ctx, id, &actor, &seq);
+    int rc = unseen_dot(ctx, id, &dot);
     id_format(id, text);
     if (!rc)
-        printf("%016" PRIx64 " %" PRIu64 " %s\n", actor, seq, text);
+        printf("%016" PRIx64 " %" PRIu64 " %s\n", dot.actor, dot.seq, text);
     else if (rc != -ENOENT)
         fprintf(stderr, "object %s: %s\n", text, error_name(rc));
     return rc == -ENOENT ? 0 : rc;

@@ -256,6 +256,21 @@ START_TEST(what_is_not_a_store_is_told_from_what_is_missing)
 }
 END_TEST
 
+START_TEST(a_header_that_is_on_its_way_is_no_alarm)
+{
+    struct id128 id = { { 1, 2, 3 } };
+
+    ck_assert_int_eq(put_text(&id, "sealed"), 0);
+    ck_assert_int_eq(unlinkat(root, header, 0), 0);
+    ck_assert_int_eq(reopen(), E_NOT_ARRIVED);
+    plant(header, "");
+    ck_assert_int_eq(reopen(), E_NOT_ARRIVED);
+    ck_assert_int_eq(unlinkat(root, header, 0), 0);
+    ck_assert_int_eq(unlinkat(root, place(&id), 0), 0);
+    ck_assert_int_eq(reopen(), E_NOT_VAULT);
+}
+END_TEST
+
 START_TEST(a_second_header_is_refused_and_a_conflicted_copy_is_foreign)
 {
     plant("vault-abababababababababababababababab (conflicted copy).ecl", "x");
@@ -685,6 +700,7 @@ static TCase *with_store(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, a_new_store_has_a_header_and_256_directories);
+    tcase_add_test(t, a_header_that_is_on_its_way_is_no_alarm);
     tcase_add_test(t, a_second_header_is_refused_and_a_conflicted_copy_is_foreign);
     tcase_add_test(t, a_huge_header_is_not_read);
     tcase_add_test(t, a_header_without_its_directories_is_a_store_whose_objects_have_not_arrived);
