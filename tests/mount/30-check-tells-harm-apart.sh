@@ -216,6 +216,13 @@ verdict state older older "$last"
 verdict recovery ok # who has seen nothing can miss nothing
 verdict manifest not_arrived absent "$last"
 reset "$last"
+harm="the last publication is gone, and that was accepted"
+cp -a "$STATE" "$TMP/state.accepted" && cp -a "$STORE" "$TMP/store.accepted"
+rm -f "$TMP/store.accepted/$last"
+expect_exit 0 "$ECLUSE" accept --older --yes --keyfile "$KEY" --state "$TMP/state.accepted" "$TMP/store.accepted"
+expect_exit 8 "$ECLUSE" check --json --keyfile "$KEY" --state "$TMP/state.accepted" "$TMP/store.accepted"
+grep -q '^  "verdict": "not_arrived", "older": false' "$TMP/said" || fail "$harm: $(cat "$TMP/said")"
+rm -rf "$TMP/state.accepted" "$TMP/store.accepted"
 harm="an older store"
 mv "$STORE" "$TMP/store.now" && cp -a "$TMP/store.first" "$STORE"
 verdict state older older
@@ -330,9 +337,11 @@ header=$(cd "$STORE" && echo vault-*)
 mv "$STORE/$header" "$TMP/header"
 for command in "check --no-key" "check --recovery-file $SHEET" manifest; do
     # shellcheck disable=SC2086
-    expect_exit 2 "$ECLUSE" $command "$STORE"
+    expect_exit 8 "$ECLUSE" $command "$STORE"
+    grep -qF 'vault-*.ecl: ' "$TMP/said" || fail "what has not arrived is not said: $(cat "$TMP/said")"
 done
-expect_exit 2 "$ECLUSE" salvage --recovery-file "$SHEET" "$STORE" "$TMP/out"
+expect_exit 2 "$ECLUSE" check --no-key "$MNT"
+expect_exit 8 "$ECLUSE" salvage --recovery-file "$SHEET" "$STORE" "$TMP/out"
 head -c 100 "$TMP/header" >"$STORE/$header"
 expect_exit 8 "$ECLUSE" check --no-key "$STORE"
 expect_exit 8 "$ECLUSE" check --recovery-file "$SHEET" "$STORE"
