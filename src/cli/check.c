@@ -259,7 +259,7 @@ static int read_manifest(struct check *k)
 static void say_state(const struct check *k)
 {
     if (k->vault.part == STATE_BUSY)
-        fprintf(stderr, "%s", _("The vault is mounted: the store is checked, but not compared with the local state.\n"));
+        fprintf(stderr, "%s", _("The local state is in use (is the vault mounted?): the store is checked, but not compared with it.\n"));
     if (k->vault.part == STATE_BROKEN)
         fprintf(stderr, "%s", _("The local state is damaged: the store is checked, but not compared with it.\n"));
 }

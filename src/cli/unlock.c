@@ -61,7 +61,10 @@ int unlocked_store(struct unlocked *u, const char *store)
     int rc = store_open(&u->store, u->path, &u->header, &u->header_len);
     if (!rc)
         rc = vault_header_parse(u->header, u->header_len, &u->vault);
-    return blamed_path(u, store, rc);
+    if (rc != E_NOT_ARRIVED)
+        return blamed_path(u, store, rc);
+    snprintf(u->blamed, sizeof u->blamed, "%s/vault-*.ecl", store);
+    return rc;
 }
 
 static int check_header(const struct unlocked *u, const struct keyring *k)

@@ -197,6 +197,7 @@ static int run(struct checking *c)
     tell_missing(c);
     tell_links(c);
     tell_older(c);
+    check_heads(c);
     tell_unlike(c);
     return 0;
 }
@@ -209,6 +210,7 @@ int check_store(const struct check_options *o, struct check_report *report)
     int rc = run(&c);
     if (c.index)
         index_discard(c.index);
+    heads_free(&c.heads);
     inspected_free(&c.seen);
     chain_free(&c.chain);
     buf_free(&c.blocks);

@@ -44,6 +44,8 @@ static int note_last(struct checking *c)
     int rc = index_last_publication(c->index, &last);
     if (!rc && !last.done)
         rc = last.seq < 2 ? -ENOENT : index_publication(c->index, last.seq - 1, &last);
+    if (!rc && last.seq <= c->heads.accepted)
+        rc = c->heads.relied ? index_publication(c->index, c->heads.relied, &last) : -ENOENT;
     if (rc)
         return rc == -ENOENT ? 0 : rc;
     c->wish.seen.seq = last.seq;
@@ -65,6 +67,8 @@ int check_index_open(struct checking *c)
         return 0;
     int rc = index_open(&c->index, c->o->state->path, keyring_local_key(c->o->keys), true);
     if (!rc)
+        rc = heads_read(&c->heads, c->o->state->dir, c->o->keys);
+    if (!rc)
         rc = note_last(c);
     if (!rc)
         return 0;
@@ -72,6 +76,51 @@ int check_index_open(struct checking *c)
         index_discard(c->index);
     c->index = NULL;
     return index_flaw(c, rc, CHECK_BECAUSE_STATE);
+}
+
+/* --- others' ends ---------------------------------------------------------------------- */
+
+/* The last number of that actor that the index knows; 0 for strangers. */
+static uint64_t last_known(const struct checking *c, uint64_t actor)
+{
+    struct publication_row last;
+    uint64_t id, next;
+
+    for (uint32_t k = 0; k < ACTOR_LIMIT && !index_counter(c->index, (enum counter)(COUNTER_ACTOR + k), &id); k++) {
+        if (id != actor)
+            continue;
+        if (index_counter(c->index, (enum counter)(COUNTER_CHAIN + k + 1), &next) == 0)
+            return next - 1;
+        return index_last_publication(c->index, &last) ? 0 : last.seq;
+    }
+    return 0;
+}
+
+/* This one, or a later one of the same actor. */
+static bool is_seen_again(const struct checking *c, const struct publication_head *h)
+{
+    for (size_t k = 0; k < c->link_count; k++) {
+        const struct publication_head *l = &c->links[k].self;
+        if (l->actor == h->actor && (l->seq > h->seq ||
+                                     (l->seq == h->seq && memcmp(l->hash, h->hash, SHA256_SIZE) == 0)))
+            return true;
+    }
+    return false;
+}
+
+void check_heads(struct checking *c)
+{
+    char path[OBJECT_PATH];
+
+    for (size_t k = 0; c->index && k < c->heads.count; k++) {
+        const struct head *h = &c->heads.v[k];
+        /* An object that is there and does not open has its own verdict. */
+        if (checked_find(c, &h->object) || is_seen_again(c, &h->self) || h->self.seq <= last_known(c, h->self.actor))
+            continue;
+        c->report->older = true;
+        object_path(&h->object, path);
+        tell_finding(c, &(struct check_finding){ CHECK_ATTACK, CHECK_BECAUSE_OLDER, path, h->self.seq, 0 });
+    }
 }
 
 /* --- objects -------------------------------------------------------------------------- */

@@ -17,8 +17,8 @@
 
 #include "chain.h"
 #include "inspect.h"
+#include "internal.h"
 #include <ecluse/check.h>
-#include <ecluse/index.h>
 
 /* Not a publication: the index or the manifest. */
 #define NAMED_NOW UINT64_MAX
@@ -53,7 +53,8 @@ struct checking {
     struct inspected seen;     /* what is open now */
     struct buf blocks;         /* of it */
     struct index *index;       /* NULL: the store alone */
-    struct id128 last_carrier; /* of the last publication that the index knows */
+    struct heads heads;        /* what this device has seen of others (heads.c) */
+    struct id128 last_carrier; /* of the last publication that the store must have by the index */
     bool older;                /* … which is not in the store */
 };
 
@@ -96,6 +97,8 @@ int check_data(struct checking *c);
 int check_index_open(struct checking *c);
 int check_index_names(struct checking *c);
 int check_index_rows(struct checking *c);
+/* Ends of other devices' chains that were seen, and are no longer there. */
+void check_heads(struct checking *c);
 
 /* --- without: check_blind.c ------------------------------------------------------------ */
 

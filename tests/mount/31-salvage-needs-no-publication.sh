@@ -131,8 +131,14 @@ done
 
 "$TOOLS/footers" "$STORE" "$SHEET" list >"$TMP/list"
 biggest=$(sort -n -k 4 "$TMP/list" | tail -n 1 | cut -d' ' -f1)
-chmod u+w "$STORE/$biggest"
-printf x | dd of="$STORE/$biggest" bs=1 seek=60000 conv=notrunc status=none
+flip() { # flip OFFSET : one bit of the biggest object
+    local byte
+    chmod u+w "$STORE/$biggest"
+    byte=$(od -An -tu1 -j "$1" -N1 "$STORE/$biggest")
+    # shellcheck disable=SC2059
+    printf "\\x$(printf %x $((byte ^ 16)))" | dd of="$STORE/$biggest" bs=1 seek="$1" conv=notrunc status=none
+}
+flip 60000
 salvage 8 --json
 same "one block is lost" 1 "$(sqlite3 :memory: "SELECT sum(json_extract(value, '\$.lost')) FROM json_each(readfile('$TMP/said'), '\$.list')")"
 lost=$(sqlite3 :memory: "SELECT json_extract(value, '\$.path') FROM json_each(readfile('$TMP/said'), '\$.list') WHERE json_extract(value, '\$.lost') > 0")
@@ -144,7 +150,7 @@ expect "at most one content is missing" [ "$(comm -23 "$TMP/want" "$TMP/got" | w
 salvage 8
 grep -qF "$lost" "$TMP/said" || fail "the report does not name $lost: $(cat "$TMP/said")"
 # A segment that does not open, and one that is gone.
-printf x | dd of="$STORE/$biggest" bs=1 seek=70 conv=notrunc status=none
+flip 70
 salvage 8
 grep -qF "$biggest" "$TMP/said" || fail "the report does not name the object: $(cat "$TMP/said")"
 cp --remove-destination "$TMP/store.clean/$biggest" "$STORE/$biggest"
@@ -165,13 +171,13 @@ rm -rf "$STORE" && cp -a "$TMP/store.clean" "$STORE"
 # --- nothing escapes, nothing is replaced -------------------------------------------------------
 
 for name in ../../escaped .. . a/b /tmp/escaped; do
-    cp -a "$TMP/store.clean/." "$STORE/" && "$TOOLS/footers" "$STORE" "$SHEET" name "$name"
+    "$TOOLS/footers" "$STORE" "$SHEET" name "$name"
     find "$TMP" \( -path "$TMP/out" -o -name 'tree.*' \) -prune -o -printf '%P\n' | sort >"$TMP/tree.before"
     salvage 8
     find "$TMP" \( -path "$TMP/out" -o -name 'tree.*' \) -prune -o -printf '%P\n' | sort >"$TMP/tree.after"
     same "names outside of the destination, for $name" "" "$(diff "$TMP/tree.before" "$TMP/tree.after")"
     [ ! -e /tmp/escaped ] || fail "$name escaped"
-    chmod -R u+w "$STORE" && rm -rf "$STORE" && cp -a "$TMP/store.clean" "$STORE"
+    rm -rf "$STORE" && cp -a "$TMP/store.clean" "$STORE"
 done
 "$TOOLS/footers" "$STORE" "$SHEET" name one
 salvage 8 # all under one name

@@ -37,11 +37,24 @@ echo "$checks checks beside $(sed -n 's/^Publications: \([0-9]*\).*/\1/p' "$TMP/
 cp -a "$STATE" "$TMP/state.copy"
 mount_vault && echo a >"$MNT/a" && umount_vault
 mv "$STATE" "$TMP/state.a" && mv "$TMP/state.copy" "$STATE"
+objects >"$TMP/objects.a"
 mount_vault 2>/dev/null && echo b >"$MNT/b" && umount_vault
 for copy in "$STATE" "$TMP/state.a"; do
     expect_exit 0 "$ECLUSE" check --passfile "$PASS" --state "$copy" "$STORE"
     grep -q 'other devices.*: 1$' "$TMP/said" || fail "the other branch is not counted: $(cat "$TMP/said")"
 done
+
+# What the one has seen of the other must not go away again.
+objects >"$TMP/objects.b"
+of_b=$(comm -13 <(sort "$TMP/objects.a") <(sort "$TMP/objects.b") | sed 's/^[^ ]*  //')
+mv "$STATE" "$TMP/state.b" && mv "$TMP/state.a" "$STATE"
+mount_vault 2>/dev/null && umount_vault
+expect_exit 0 "$ECLUSE" check --passfile "$PASS" --state "$STATE" "$STORE"
+mkdir "$TMP/taken"
+for object in $of_b; do mv "$STORE/$object" "$TMP/taken/"; done
+expect_exit 7 "$ECLUSE" check --passfile "$PASS" --state "$STATE" "$STORE"
+grep -q '^attack: .*older' "$TMP/said" || fail "the other device's publication is not missed: $(cat "$TMP/said")"
+for object in $of_b; do mv "$TMP/taken/${object##*/}" "$STORE/$object"; done
 
 # The store arrives elsewhere, by name, in a random order, half an object at a time.
 mkdir "$TMP/arriving"
