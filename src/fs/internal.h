@@ -257,8 +257,11 @@ struct fs {
     size_t actor_count;
     atomic_ullong unseen, planted, forked; /* see unseen.c, fresh.c */
     atomic_bool older;                     /* the store lacks what this device has seen */
-    pthread_mutex_t fresh;                 /* heads; see fresh.c */
+    pthread_mutex_t fresh;                 /* heads, met, strangers; see fresh.c */
     struct heads heads;
+    struct buf met;                        /* ids of objects that unseen.c has judged, ascending */
+    struct buf strangers;                  /* struct stranger, one after another */
+    uint64_t aliens;                       /* of those met: not authentic */
     struct list hazards, fetched;          /* meta: see hazard.c */
     struct list limbo;                     /* meta: oldest first; see inode.c */
     atomic_uint limbo_count;
@@ -553,13 +556,13 @@ void heads_free(struct heads *h);
 
 /* --- unseen.c ---------------------------------------------------------------------- */
 /* A publication in an object that the index does not know. */
-struct stranger { struct head head; struct publication_head before; };
-/* Finds them all (struct stranger, one after another in *found), and counts in
- * fs->unseen those that are not shown here, in fs->planted what is not authentic;
- * *ours: one of them is by the actor that this device is, and unknown to it. */
-int unseen_look(struct fs *fs, struct buf *found, bool *ours);
+struct stranger { struct head head; struct publication_head before; bool told; };
+/* Adds to fs->strangers those that came since the last look, and counts in fs->unseen
+ * those that are not shown here, in fs->planted what is not authentic; *ours: one of
+ * them is by the actor that this device is, and unknown to it. fs->fresh held, or alone. */
+int unseen_look(struct fs *fs, bool *ours);
 /* The last number of that actor that the index knows; 0 for strangers. */
-uint64_t unseen_last_known(const struct fs *fs, uint64_t actor);
+uint64_t unseen_last_known(struct fs *fs, uint64_t actor);
 /* Who published an object of the store, under which number; -ENOENT when it carries
  * no publication. Of fs only state, store, vault and suite are used. */
 int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t *seq);
@@ -569,6 +572,8 @@ int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t 
 int fresh_open(struct fs *fs, bool *ours);
 /* At any later time: E_OLDER_STATE while the store lacks something. */
 int fresh_check(struct fs *fs);
+/* The same, after a look at what has come meanwhile. */
+int fresh_look(struct fs *fs);
 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;

@@ -274,6 +274,8 @@ int fs_close(struct fs *fs)
     free(fs->actors);
     free(fs->firsts);
     heads_free(&fs->heads);
+    buf_free(&fs->met);
+    buf_free(&fs->strangers);
     free(fs);
     return rc;
 }

@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct search { struct fs *fs; struct buf known, listed; uint64_t planted; };
+struct search { struct fs *fs; struct buf known, listed; uint64_t huge, alien; };
 
 static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
 
@@ -40,16 +40,22 @@ static int note_listed(void *ctx, const struct id128 *id, uint64_t size)
 {
     struct search *s = ctx;
 
-    s->planted += size > SEGMENT_MAX;
+    s->huge += size > SEGMENT_MAX;
     if (segment_size_class(size) == size)
         buf_append(&s->listed, id->b, sizeof id->b);
     return s->listed.failed ? -ENOMEM : 0;
 }
 
-static bool is_known(const struct search *s, const struct id128 *id)
+static bool has(const struct buf *ids, const struct id128 *id)
 {
-    size_t count = s->known.len / sizeof *id;
-    return count && bsearch(id, s->known.data, count, sizeof *id, by_id);
+    size_t count = ids->len / sizeof *id;
+    return count && bsearch(id, ids->data, count, sizeof *id, by_id);
+}
+
+static void sort(struct buf *ids)
+{
+    if (ids->len)
+        qsort(ids->data, ids->len / sizeof(struct id128), sizeof(struct id128), by_id);
 }
 
 /* --- opening an unknown object ----------------------------------------------------- */
@@ -137,11 +143,19 @@ int unseen_dot(struct fs *fs, const struct id128 *id, uint64_t *actor, uint64_t 
 
 /* --- judging ------------------------------------------------------------------------- */
 
-uint64_t unseen_last_known(const struct fs *fs, uint64_t actor)
+static uint64_t last_published(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->publish.lock);
+    uint64_t seq = fs->publish.seq;
+    pthread_mutex_unlock(&fs->publish.lock);
+    return seq;
+}
+
+uint64_t unseen_last_known(struct fs *fs, uint64_t actor)
 {
     for (size_t k = fs->actor_count; k--;)
         if (fs->actors[k] == actor)
-            return k + 1 < fs->actor_count ? fs->firsts[k + 1] - 1 : fs->publish.seq;
+            return k + 1 < fs->actor_count ? fs->firsts[k + 1] - 1 : last_published(fs);
     return 0;
 }
 
@@ -156,7 +170,7 @@ static bool carries_itself(struct publication_view v, const struct id128 *id)
     return false;
 }
 
-static int meet(struct fs *fs, const struct id128 *id, const struct footer_view *f, struct buf *found, bool *ours)
+static int meet(struct fs *fs, const struct id128 *id, const struct footer_view *f, bool *ours)
 {
     struct stranger s = { .head.object = *id };
     struct publication_view v;
@@ -169,23 +183,24 @@ static int meet(struct fs *fs, const struct id128 *id, const struct footer_view 
     s.head.time = (int64_t)v.time;
     s.before = v.before;
     crypto_sha256(f->payload, f->payload_len, s.head.self.hash);
-    buf_append(found, &s, sizeof s);
+    buf_append(&fs->strangers, &s, sizeof s);
     if (v.seq <= unseen_last_known(fs, v.actor))
-        return found->failed ? -ENOMEM : 0;
-    fs->unseen++;
+        return fs->strangers.failed ? -ENOMEM : 0;
+    atomic_fetch_add(&fs->unseen, 1);
     if (v.actor == keyring_actor(fs->state->keys)) {
         id_format(id, text);
         log_warning("ECL-0321 publication %llu (object %s) is of this device, whose index does not know it",
                     (unsigned long long)v.seq, text);
         *ours = true;
     }
-    return found->failed ? -ENOMEM : 0;
+    return fs->strangers.failed ? -ENOMEM : 0;
 }
 
 /* Whose failure says something of the object, and not of this machine. */
 static bool is_verdict(int rc) { return rc == E_AUTH || rc == E_FORMAT || rc == E_NEWER_FORMAT; }
 
-static int judge(struct search *s, const struct id128 *id, struct buf *found, bool *ours)
+/* What has not arrived, or cannot be read just now, is looked at again. */
+static int judge(struct search *s, const struct id128 *id, bool *ours)
 {
     char text[ID_TEXT];
     struct footer_view view;
@@ -193,36 +208,40 @@ static int judge(struct search *s, const struct id128 *id, struct buf *found, bo
 
     int rc = read_publication(s->fs, id, &footer, &view);
     if (!rc)
-        rc = meet(s->fs, id, &view, found, ours);
+        rc = meet(s->fs, id, &view, ours);
     free(footer);
     if (is_verdict(rc)) {
         id_format(id, text);
         log_warning("ECL-0322 object %s in the store is nothing of this vault's: %s; it is ignored", text,
                     error_name(rc));
-        s->planted++;
+        s->alien++;
     }
-    return rc == -ENOMEM ? rc : 0;
+    if (!rc || rc == -ENOENT || is_verdict(rc))
+        buf_append(&s->fs->met, id->b, sizeof id->b);
+    return rc == -ENOMEM || s->fs->met.failed ? -ENOMEM : 0;
 }
 
-int unseen_look(struct fs *fs, struct buf *found, bool *ours)
+int unseen_look(struct fs *fs, bool *ours)
 {
     struct search s = { .fs = fs };
     struct id128 id;
 
     *ours = false;
-    fs->unseen = 0;
     /* Listed before the index is asked: what is published meanwhile is not listed, or known. */
     int rc = store_list(fs->store, note_listed, NULL, &s);
     if (!rc)
         rc = index_scan_segments(fs->index, 0, note_known, &s);
-    if (!rc && s.known.len)
-        qsort(s.known.data, s.known.len / sizeof id, sizeof id, by_id);
+    sort(&s.known);
+    size_t met = fs->met.len;    /* what is added now is not in order yet */
     for (size_t at = 0; !rc && at < s.listed.len; at += sizeof id) {
+        struct buf before = { .data = fs->met.data, .len = met };
         memcpy(&id, s.listed.data + at, sizeof id);
-        if (!is_known(&s, &id))
-            rc = judge(&s, &id, found, ours);
+        if (!has(&s.known, &id) && !has(&before, &id))
+            rc = judge(&s, &id, ours);
     }
-    fs->planted = s.planted;
+    sort(&fs->met);
+    fs->aliens += s.alien;
+    atomic_store(&fs->planted, s.huge + fs->aliens);
     buf_free(&s.known);
     buf_free(&s.listed);
     return rc;
