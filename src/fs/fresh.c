@@ -127,13 +127,22 @@ static void say_fork(struct fs *fs, struct stranger *s, const char *how)
         fs_raise(fs, FS_EVENT_REFUSED, E_FORKED);
 }
 
+/* Is the index's publication of that number one of that actor? */
+static bool is_of(struct fs *fs, const struct publication_head *h)
+{
+    for (size_t k = 0; k < fs->actor_count; k++)
+        if (fs->actors[k] == h->actor)
+            return h->seq >= fs->firsts[k] && h->seq <= unseen_last_known(fs, h->actor);
+    return false;
+}
+
 /* Is this one, of an actor of ours, another than the index knows? */
 static bool contradicts(struct fs *fs, const struct publication_head *h)
 {
     struct publication_row p;
 
-    return h->seq && h->seq <= unseen_last_known(fs, h->actor) && index_publication(fs->index, h->seq, &p) == 0 &&
-           p.seq == h->seq && memcmp(p.hash, h->hash, SHA256_SIZE) != 0;
+    return h->seq && is_of(fs, h) && index_publication(fs->index, h->seq, &p) == 0 && p.seq == h->seq &&
+           memcmp(p.hash, h->hash, SHA256_SIZE) != 0;
 }
 
 static int by_dot(const void *a, const void *b)
@@ -362,7 +371,7 @@ static int check_others(struct fs *fs)
     int rc = 0;
 
     if (count_lacking(fs, false))
-        rc = meet(fs, &ours);
+        rc = store_present(fs->store) ? meet(fs, &ours) : E_STORE_MISSING;
     return rc ? rc : count_lacking(fs, !atomic_load(&fs->older)) ? E_OLDER_STATE : 0;
 }
 
