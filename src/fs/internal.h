@@ -257,11 +257,11 @@ struct fs {
     size_t actor_count;
     atomic_ullong unseen, planted, forked; /* see unseen.c, fresh.c */
     atomic_bool older;                     /* the store lacks what this device has seen */
-    pthread_mutex_t fresh;                 /* heads, met, strangers; see fresh.c */
+    pthread_mutex_t fresh;                 /* the next four; see fresh.c */
     struct heads heads;
-    struct buf met;                        /* ids of objects that unseen.c has judged, ascending */
+    struct buf met;                        /* ids of objects that unseen.c has read, ascending */
+    struct buf odd;                        /* and of those that it has said are not authentic */
     struct buf strangers;                  /* struct stranger, one after another */
-    uint64_t aliens;                       /* of those met: not authentic */
     struct list hazards, fetched;          /* meta: see hazard.c */
     struct list limbo;                     /* meta: oldest first; see inode.c */
     atomic_uint limbo_count;

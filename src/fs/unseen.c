@@ -25,7 +25,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct search { struct fs *fs; struct buf known, listed; uint64_t huge, alien; };
+struct search {
+    struct fs *fs;
+    struct buf known, listed;
+    struct buf met, odd;       /* as they were: copies, for those of fs grow out of order */
+    uint64_t huge, aliens;
+};
 
 static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
 
@@ -199,10 +204,19 @@ static int meet(struct fs *fs, const struct id128 *id, const struct footer_view 
 /* Whose failure says something of the object, and not of this machine. */
 static bool is_verdict(int rc) { return rc == E_AUTH || rc == E_FORMAT || rc == E_NEWER_FORMAT; }
 
-/* What has not arrived, or cannot be read just now, is looked at again. */
-static int judge(struct search *s, const struct id128 *id, bool *ours)
+static void say_alien(struct fs *fs, const struct id128 *id, int rc)
 {
     char text[ID_TEXT];
+
+    id_format(id, text);
+    log_warning("ECL-0322 object %s in the store is nothing of this vault's: %s; it is ignored", text, error_name(rc));
+    buf_append(&fs->odd, id->b, sizeof id->b);
+}
+
+/* What was read is not read again; all else may still become whole: a sync client
+ * may write under the final name. */
+static int judge(struct search *s, const struct id128 *id, bool *ours)
+{
     struct footer_view view;
     uint8_t *footer;
 
@@ -211,14 +225,13 @@ static int judge(struct search *s, const struct id128 *id, bool *ours)
         rc = meet(s->fs, id, &view, ours);
     free(footer);
     if (is_verdict(rc)) {
-        id_format(id, text);
-        log_warning("ECL-0322 object %s in the store is nothing of this vault's: %s; it is ignored", text,
-                    error_name(rc));
-        s->alien++;
+        s->aliens++;
+        if (!has(&s->odd, id))
+            say_alien(s->fs, id, rc);
     }
-    if (!rc || rc == -ENOENT || is_verdict(rc))
+    if (!rc || rc == -ENOENT)
         buf_append(&s->fs->met, id->b, sizeof id->b);
-    return rc == -ENOMEM || s->fs->met.failed ? -ENOMEM : 0;
+    return rc == -ENOMEM || s->fs->met.failed || s->fs->odd.failed ? -ENOMEM : 0;
 }
 
 int unseen_look(struct fs *fs, bool *ours)
@@ -227,22 +240,24 @@ int unseen_look(struct fs *fs, bool *ours)
     struct id128 id;
 
     *ours = false;
+    buf_append(&s.met, fs->met.data, fs->met.len);
+    buf_append(&s.odd, fs->odd.data, fs->odd.len);
     /* Listed before the index is asked: what is published meanwhile is not listed, or known. */
-    int rc = store_list(fs->store, note_listed, NULL, &s);
+    int rc = s.met.failed || s.odd.failed ? -ENOMEM : store_list(fs->store, note_listed, NULL, &s);
     if (!rc)
         rc = index_scan_segments(fs->index, 0, note_known, &s);
     sort(&s.known);
-    size_t met = fs->met.len;    /* what is added now is not in order yet */
     for (size_t at = 0; !rc && at < s.listed.len; at += sizeof id) {
-        struct buf before = { .data = fs->met.data, .len = met };
         memcpy(&id, s.listed.data + at, sizeof id);
-        if (!has(&s.known, &id) && !has(&before, &id))
+        if (!has(&s.known, &id) && !has(&s.met, &id))
             rc = judge(&s, &id, ours);
     }
     sort(&fs->met);
-    fs->aliens += s.alien;
-    atomic_store(&fs->planted, s.huge + fs->aliens);
+    sort(&fs->odd);
+    atomic_store(&fs->planted, s.huge + s.aliens);
     buf_free(&s.known);
     buf_free(&s.listed);
+    buf_free(&s.met);
+    buf_free(&s.odd);
     return rc;
 }
