@@ -113,10 +113,13 @@ static int count_own(struct fs *fs, struct fs_older *out, uint64_t *relied)
 
 /* --- forks ------------------------------------------------------------------------------ */
 
-static void say_fork(struct fs *fs, const struct stranger *s, const char *how)
+static void say_fork(struct fs *fs, struct stranger *s, const char *how)
 {
     char id[ID_TEXT];
 
+    if (s->told)
+        return;
+    s->told = true;
     id_format(&s->head.object, id);
     log_error("ECL-0323 fork: publication %016llx/%llu (object %s) %s", (unsigned long long)s->head.self.actor,
               (unsigned long long)s->head.self.seq, id, how);
@@ -124,13 +127,22 @@ static void say_fork(struct fs *fs, const struct stranger *s, const char *how)
         fs_raise(fs, FS_EVENT_REFUSED, E_FORKED);
 }
 
+/* Is the index's publication of that number one of that actor? */
+static bool is_of(struct fs *fs, const struct publication_head *h)
+{
+    for (size_t k = 0; k < fs->actor_count; k++)
+        if (fs->actors[k] == h->actor)
+            return h->seq >= fs->firsts[k] && h->seq <= unseen_last_known(fs, h->actor);
+    return false;
+}
+
 /* Is this one, of an actor of ours, another than the index knows? */
 static bool contradicts(struct fs *fs, const struct publication_head *h)
 {
     struct publication_row p;
 
-    return h->seq && h->seq <= unseen_last_known(fs, h->actor) && index_publication(fs->index, h->seq, &p) == 0 &&
-           p.seq == h->seq && memcmp(p.hash, h->hash, SHA256_SIZE) != 0;
+    return h->seq && is_of(fs, h) && index_publication(fs->index, h->seq, &p) == 0 && p.seq == h->seq &&
+           memcmp(p.hash, h->hash, SHA256_SIZE) != 0;
 }
 
 static int by_dot(const void *a, const void *b)
@@ -159,7 +171,7 @@ static const char *compare_neighbours(const struct stranger *a, const struct str
     return follows && memcmp(a->head.self.hash, b->before.hash, SHA256_SIZE) ? "follows another one than is there" : NULL;
 }
 
-static void find_forks(struct fs *fs, const struct stranger *v, size_t count, bool *ours)
+static void find_forks(struct fs *fs, struct stranger *v, size_t count, bool *ours)
 {
     for (size_t k = 0; k < count; k++) {
         const char *how = k ? compare_neighbours(&v[k - 1], &v[k]) : NULL;
@@ -179,41 +191,44 @@ static void find_forks(struct fs *fs, const struct stranger *v, size_t count, bo
 
 /* --- others' ------------------------------------------------------------------------------ */
 
-/* The last one of an actor among those found; NULL. */
-static const struct stranger *last_of(const struct stranger *v, size_t count, uint64_t actor)
+static struct stranger *all(struct fs *fs, size_t *count)
 {
-    const struct stranger *last = NULL;
-
-    for (size_t k = 0; k < count; k++)
-        if (v[k].head.self.actor == actor)
-            last = &v[k];
-    return last;
-}
-
-static bool is_there(const struct stranger *v, size_t count, const struct publication_head *h)
-{
-    for (size_t k = 0; k < count; k++)
-        if (v[k].head.self.actor == h->actor && v[k].head.self.seq == h->seq &&
-            memcmp(v[k].head.self.hash, h->hash, SHA256_SIZE) == 0)
-            return true;
-    return false;
+    *count = fs->strangers.len / sizeof(struct stranger);
+    return (struct stranger *)(void *)fs->strangers.data;
 }
 
 /* A later one of the same actor says as much: objects that nobody needs may go. */
-static bool lacks(struct fs *fs, const struct stranger *v, size_t count, const struct head *h)
+static bool stands_for(const struct publication_head *s, const struct publication_head *seen)
 {
-    const struct stranger *last = last_of(v, count, h->self.actor);
-
-    return h->self.seq > unseen_last_known(fs, h->self.actor) && !is_there(v, count, &h->self) &&
-           !(last && last->head.self.seq > h->self.seq);
+    return s->actor == seen->actor &&
+           (s->seq > seen->seq || (s->seq == seen->seq && memcmp(s->hash, seen->hash, SHA256_SIZE) == 0));
 }
 
-static uint64_t count_lacking(struct fs *fs, const struct stranger *v, size_t count, bool tell)
+static bool is_in_store(struct fs *fs, const struct id128 *object)
+{
+    uint64_t size;
+    return store_size(fs->store, object, &size) == 0;
+}
+
+static bool lacks(struct fs *fs, const struct head *h)
+{
+    size_t count;
+    const struct stranger *v = all(fs, &count);
+
+    if (h->self.seq <= unseen_last_known(fs, h->self.actor))
+        return false;
+    for (size_t k = count; k--;)
+        if (stands_for(&v[k].head.self, &h->self) && is_in_store(fs, &v[k].head.object))
+            return false;
+    return true;
+}
+
+static uint64_t count_lacking(struct fs *fs, bool tell)
 {
     uint64_t n = 0;
 
     for (size_t k = 0; k < fs->heads.count; k++) {
-        if (!lacks(fs, v, count, &fs->heads.v[k]))
+        if (!lacks(fs, &fs->heads.v[k]))
             continue;
         n++;
         if (!tell)
@@ -224,23 +239,25 @@ static uint64_t count_lacking(struct fs *fs, const struct stranger *v, size_t co
     return n;
 }
 
-/* Those that are accepted as gone, and those that the index knows by now. */
-static bool drop_heads(struct fs *fs, const struct stranger *v, size_t count)
+/* Those that the index knows by now and, when that is accepted, those that are gone. */
+static bool drop_heads(struct fs *fs, bool lacking)
 {
     size_t before = fs->heads.count;
 
     for (size_t k = fs->heads.count; k--;) {
         const struct head *h = &fs->heads.v[k];
-        if (h->self.seq <= unseen_last_known(fs, h->self.actor) || lacks(fs, v, count, h))
+        if (h->self.seq <= unseen_last_known(fs, h->self.actor) || (lacking && lacks(fs, h)))
             heads_drop(&fs->heads, &fs->heads.v[k]);
     }
     return fs->heads.count != before;
 }
 
 /* 1 when there is something new to remember. */
-static int take_heads(struct fs *fs, const struct stranger *v, size_t count)
+static int take_heads(struct fs *fs)
 {
-    bool news = drop_heads(fs, v, count);
+    size_t count;
+    const struct stranger *v = all(fs, &count);
+    bool news = false;
 
     for (size_t k = 0; k < count; k++) {
         const struct head *old = heads_find(&fs->heads, v[k].head.self.actor);
@@ -253,6 +270,26 @@ static int take_heads(struct fs *fs, const struct stranger *v, size_t count)
         news = true;
     }
     return news;
+}
+
+/* Looks at what has come, tells forks. */
+static int meet(struct fs *fs, bool *ours)
+{
+    size_t count;
+
+    int rc = unseen_look(fs, ours);
+    struct stranger *v = all(fs, &count);
+    if (count)
+        qsort(v, count, sizeof *v, by_dot);
+    find_forks(fs, v, count, ours);
+    return rc;
+}
+
+static int remember(struct fs *fs, bool changed)
+{
+    int rc = take_heads(fs);
+
+    return rc < 0 ? rc : rc || changed ? heads_write(&fs->heads, fs->state->dir, fs->state->keys) : 0;
 }
 
 /* --- at the mount ------------------------------------------------------------------------- */
@@ -300,73 +337,46 @@ static int ask(struct fs *fs, uint64_t lacking)
     return rc;
 }
 
-static int judge(struct fs *fs, struct stranger *v, size_t count, bool *ours)
+static int judge(struct fs *fs)
 {
-    if (count)
-        qsort(v, count, sizeof *v, by_dot);
-    find_forks(fs, v, count, ours);
     int own = check_own(fs, true);
     if (own && own != E_OLDER_STATE)
         return own;
-    uint64_t lacking = count_lacking(fs, v, count, true);
+    uint64_t lacking = count_lacking(fs, true);
     bool accepted = own || lacking;
     int rc = accepted ? ask(fs, lacking) : 0;
     if (rc)
         return rc;
-    rc = take_heads(fs, v, count);
-    return rc > 0 || (!rc && accepted) ? heads_write(&fs->heads, fs->state->dir, fs->state->keys) : rc;
+    bool dropped = drop_heads(fs, accepted);
+    return remember(fs, accepted || dropped);
 }
 
 int fresh_open(struct fs *fs, bool *ours)
 {
-    struct buf found = { 0 };
-
     int rc = heads_read(&fs->heads, fs->state->dir, fs->state->keys);
     if (rc == E_STATE_DAMAGED)
         return state_damaged(fs->state, "heads");
     if (!rc)
-        rc = unseen_look(fs, &found, ours);
-    if (!rc)
-        rc = judge(fs, (struct stranger *)(void *)found.data, found.len / sizeof(struct stranger), ours);
-    buf_free(&found);
-    return rc;
+        rc = meet(fs, ours);
+    return rc ? rc : judge(fs);
 }
 
 /* --- while mounted ----------------------------------------------------------------------------- */
 
-/* Are the objects of others' last publications there? Costs a look at each; only
- * when one is gone are the others searched for a later one. */
-static bool heads_are_there(struct fs *fs)
-{
-    uint64_t size;
-
-    for (size_t k = 0; k < fs->heads.count; k++)
-        if (store_size(fs->store, &fs->heads.v[k].object, &size))
-            return false;
-    return true;
-}
-
+/* Only when an object of others' last publications is gone are they searched for a
+ * later one. */
 static int check_others(struct fs *fs)
 {
-    struct buf found = { 0 };
     bool ours;
+    int rc = 0;
 
-    if (heads_are_there(fs))
-        return 0;
-    int rc = unseen_look(fs, &found, &ours);
-    struct stranger *v = (struct stranger *)(void *)found.data;
-    size_t count = found.len / sizeof *v;
-    if (!rc && count)
-        qsort(v, count, sizeof *v, by_dot);
-    if (!rc && count_lacking(fs, v, count, !atomic_load(&fs->older)))
-        rc = E_OLDER_STATE;
-    buf_free(&found);
-    return rc;
+    if (count_lacking(fs, false))
+        rc = store_present(fs->store) ? meet(fs, &ours) : E_STORE_MISSING;
+    return rc ? rc : count_lacking(fs, !atomic_load(&fs->older)) ? E_OLDER_STATE : 0;
 }
 
-int fresh_check(struct fs *fs)
+static int check(struct fs *fs)
 {
-    pthread_mutex_lock(&fs->fresh);
     bool before = atomic_load(&fs->older);
     int rc = check_own(fs, !before);
     if (!rc)
@@ -374,6 +384,27 @@ int fresh_check(struct fs *fs)
     atomic_store(&fs->older, rc == E_OLDER_STATE);
     if (before && !rc)
         log_info("ECL-0326 the store shows again what this device has seen");
+    return rc;
+}
+
+int fresh_look(struct fs *fs)
+{
+    bool ours;
+
+    pthread_mutex_lock(&fs->fresh);
+    int rc = meet(fs, &ours);
+    if (!rc)
+        rc = check(fs);
+    if (!rc)
+        rc = remember(fs, false);
+    pthread_mutex_unlock(&fs->fresh);
+    return rc;
+}
+
+int fresh_check(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->fresh);
+    int rc = check(fs);
     pthread_mutex_unlock(&fs->fresh);
     return rc;
 }

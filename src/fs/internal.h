@@ -267,8 +267,11 @@ struct fs {
     size_t actor_count;
     atomic_ullong unseen, planted, forked; /* see unseen.c, fresh.c */
     atomic_bool older;                     /* the store lacks what this device has seen */
-    pthread_mutex_t fresh;                 /* heads; see fresh.c */
+    pthread_mutex_t fresh;                 /* the next four; see fresh.c */
     struct heads heads;
+    struct buf met;                        /* ids of objects that unseen.c has read, ascending */
+    struct buf odd;                        /* and of those that it has said are not authentic */
+    struct buf strangers;                  /* struct stranger, one after another */
     struct list hazards, fetched;          /* meta: see hazard.c */
     struct list limbo;                     /* meta: oldest first; see inode.c */
     atomic_uint limbo_count;
@@ -593,13 +596,13 @@ int checkpoint_write(struct fs *fs, bool *skipped);
 
 /* --- unseen.c ---------------------------------------------------------------------- */
 /* A publication in an object that the index does not know. */
-struct stranger { struct head head; struct publication_head before; };
-/* Finds them all (struct stranger, one after another in *found), and counts in
- * fs->unseen those that are not shown here, in fs->planted what is not authentic;
- * *ours: one of them is by the actor that this device is, and unknown to it. */
-int unseen_look(struct fs *fs, struct buf *found, bool *ours);
+struct stranger { struct head head; struct publication_head before; bool told; };
+/* Adds to fs->strangers those that came since the last look, and counts in fs->unseen
+ * those that are not shown here, in fs->planted what is not authentic; *ours: one of
+ * them is by the actor that this device is, and unknown to it. fs->fresh held, or alone. */
+int unseen_look(struct fs *fs, bool *ours);
 /* The last number of that actor that the index knows; 0 for strangers. */
-uint64_t unseen_last_known(const struct fs *fs, uint64_t actor);
+uint64_t unseen_last_known(struct fs *fs, uint64_t actor);
 /* The publication that an object of the store carries; -ENOENT when it carries none.
  * Of fs only state, store, vault and suite are used. */
 int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out);
@@ -609,6 +612,8 @@ int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out);
 int fresh_open(struct fs *fs, bool *ours);
 /* At any later time: E_OLDER_STATE while the store lacks something. */
 int fresh_check(struct fs *fs);
+/* The same, after a look at what has come meanwhile. */
+int fresh_look(struct fs *fs);
 
 struct stray { struct id128 id; uint64_t size; uint32_t epoch; };
 /* The same at any time, for who wants to remove: how many publications of others there

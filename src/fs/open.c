@@ -276,6 +276,9 @@ int fs_close(struct fs *fs)
     free(fs->firsts);
     heads_free(&fs->heads);
     buf_free(&fs->publish.gc_avoided);
+    buf_free(&fs->met);
+    buf_free(&fs->odd);
+    buf_free(&fs->strangers);
     free(fs);
     return rc;
 }

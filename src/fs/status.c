@@ -138,8 +138,8 @@ int fs_survey(struct fs *fs)
         rc = store_list(fs->store, NULL, count_foreign, &s);
     if (rc)
         return rc;
+    rc = fresh_look(fs);
     atomic_store(&fs->missing, s.missing);
     atomic_store(&fs->foreign, s.foreign + atomic_load(&fs->planted));
-    rc = fresh_check(fs);
     return rc == E_OLDER_STATE ? 0 : rc;
 }

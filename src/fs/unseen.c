@@ -25,7 +25,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct search { struct fs *fs; struct buf known, listed; uint64_t planted; };   /* ids; struct stray… */
+struct search {
+    struct fs *fs;
+    struct buf known, listed;  /* ids; struct stray… */
+    struct buf met, odd;       /* as they were: copies, for those of fs grow out of order */
+    uint64_t huge, aliens;
+};
 
 static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
 
@@ -40,17 +45,24 @@ static int note_listed(void *ctx, const struct id128 *id, uint64_t size)
 {
     struct search *s = ctx;
 
-    s->planted += size > SEGMENT_MAX;
     struct stray found = { .id = *id, .size = size };
+
+    s->huge += size > SEGMENT_MAX;
     if (segment_size_class(size) == size)
         buf_append(&s->listed, &found, sizeof found);
     return s->listed.failed ? -ENOMEM : 0;
 }
 
-static bool is_known(const struct search *s, const struct id128 *id)
+static bool has(const struct buf *ids, const struct id128 *id)
 {
-    size_t count = s->known.len / sizeof *id;
-    return count && bsearch(id, s->known.data, count, sizeof *id, by_id);
+    size_t count = ids->len / sizeof *id;
+    return count && bsearch(id, ids->data, count, sizeof *id, by_id);
+}
+
+static void sort(struct buf *ids)
+{
+    if (ids->len)
+        qsort(ids->data, ids->len / sizeof(struct id128), sizeof(struct id128), by_id);
 }
 
 /* --- opening an unknown object ----------------------------------------------------- */
@@ -73,11 +85,11 @@ static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segmen
     return rc ? rc : segment_header_check(bytes, *out);
 }
 
-/* The footer's plaintext, malloc'd; -ENOENT when it carries no publication. */
+/* The footer's plaintext, malloc'd. */
 static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *len)
 {
     uint8_t trailer[SEGMENT_TRAILER];
-    struct segment_trailer t;
+    uint64_t offset, sealed_len;
     struct stat st;
 
     if (fstat(fd, &st))
@@ -87,12 +99,9 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
         return E_NOT_ARRIVED;
     int rc = io_read_at(fd, trailer, sizeof trailer, size - sizeof trailer);
     if (!rc)
-        rc = segment_trailer_read(key, size, trailer, &t);
-    if (!rc && !t.publication)
-        rc = -ENOENT;
+        rc = segment_trailer_open(key, size, trailer, &offset, &sealed_len);
     if (rc)
         return rc;
-    uint64_t offset = t.footer_offset, sealed_len = t.footer_sealed_len;
     uint8_t *sealed = malloc(sealed_len);
     if (!sealed)
         return -ENOMEM;
@@ -129,26 +138,40 @@ static int read_publication(struct fs *fs, const struct id128 *id, uint32_t *epo
     return rc;
 }
 
-int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
+static int find_dot(struct fs *fs, const struct id128 *id, struct dot *out, uint32_t *epoch)
 {
     struct footer_view view;
     uint8_t *footer;
-    uint32_t epoch;
 
-    int rc = read_publication(fs, id, &epoch, &footer, &view);
+    int rc = read_publication(fs, id, epoch, &footer, &view);
     if (!rc)
         rc = publication_dot(view.payload, view.payload_len, out);
     free(footer);
     return rc;
 }
 
+int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
+{
+    uint32_t epoch;
+
+    return find_dot(fs, id, out, &epoch);
+}
+
 /* --- judging ------------------------------------------------------------------------- */
 
-uint64_t unseen_last_known(const struct fs *fs, uint64_t actor)
+static uint64_t last_published(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->publish.lock);
+    uint64_t seq = fs->publish.seq;
+    pthread_mutex_unlock(&fs->publish.lock);
+    return seq;
+}
+
+uint64_t unseen_last_known(struct fs *fs, uint64_t actor)
 {
     for (size_t k = fs->actor_count; k--;)
         if (fs->actors[k] == actor)
-            return k + 1 < fs->actor_count ? fs->firsts[k + 1] - 1 : fs->publish.seq;
+            return k + 1 < fs->actor_count ? fs->firsts[k + 1] - 1 : last_published(fs);
     return 0;
 }
 
@@ -163,7 +186,7 @@ static bool carries_itself(struct publication_view v, const struct id128 *id)
     return false;
 }
 
-static int meet(struct fs *fs, const struct id128 *id, const struct footer_view *f, struct buf *found, bool *ours)
+static int meet(struct fs *fs, const struct id128 *id, const struct footer_view *f, bool *ours)
 {
     struct stranger s = { .head.object = *id };
     struct publication_view v;
@@ -176,57 +199,67 @@ static int meet(struct fs *fs, const struct id128 *id, const struct footer_view 
     s.head.time = (int64_t)v.time;
     s.before = v.before;
     crypto_sha256(f->payload, f->payload_len, s.head.self.hash);
-    buf_append(found, &s, sizeof s);
+    buf_append(&fs->strangers, &s, sizeof s);
     if (v.seq <= unseen_last_known(fs, v.actor))
-        return found->failed ? -ENOMEM : 0;
-    fs->unseen += !v.more;       /* a part alone shows nothing: its series was left, or another part closes it */
+        return fs->strangers.failed ? -ENOMEM : 0;
+    if (!v.more)                 /* a part alone shows nothing: its series was left, or another part closes it */
+        atomic_fetch_add(&fs->unseen, 1);
     if (v.actor == keyring_actor(fs->state->keys)) {
         id_format(id, text);
         log_warning("ECL-0321 publication %llu (object %s) is of this device, whose index does not know it",
                     (unsigned long long)v.seq, text);
         *ours = true;
     }
-    return found->failed ? -ENOMEM : 0;
+    return fs->strangers.failed ? -ENOMEM : 0;
 }
 
 /* Whose failure says something of the object, and not of this machine. */
 static bool is_verdict(int rc) { return rc == E_AUTH || rc == E_FORMAT || rc == E_NEWER_FORMAT; }
 
-static int judge(struct search *s, const struct id128 *id, struct buf *found, bool *ours)
+static void say_alien(struct fs *fs, const struct id128 *id, int rc)
 {
     char text[ID_TEXT];
+
+    id_format(id, text);
+    log_warning("ECL-0322 object %s in the store is nothing of this vault's: %s; it is ignored", text, error_name(rc));
+    buf_append(&fs->odd, id->b, sizeof id->b);
+}
+
+/* What was read is not read again; all else may still become whole: a sync client
+ * may write under the final name. */
+static int judge(struct search *s, const struct id128 *id, bool *ours)
+{
     struct footer_view view;
     uint8_t *footer;
     uint32_t epoch;
 
     int rc = read_publication(s->fs, id, &epoch, &footer, &view);
     if (!rc)
-        rc = meet(s->fs, id, &view, found, ours);
+        rc = meet(s->fs, id, &view, ours);
     free(footer);
     if (is_verdict(rc)) {
-        id_format(id, text);
-        log_warning("ECL-0322 object %s in the store is nothing of this vault's: %s; it is ignored", text,
-                    error_name(rc));
-        s->planted++;
+        s->aliens++;
+        if (!has(&s->odd, id))
+            say_alien(s->fs, id, rc);
     }
-    return rc == -ENOMEM ? rc : 0;
+    if (!rc || rc == -ENOENT)
+        buf_append(&s->fs->met, id->b, sizeof id->b);
+    return rc == -ENOMEM || s->fs->met.failed || s->fs->odd.failed ? -ENOMEM : 0;
 }
 
-/* What the store has and the index does not know, left in s->listed. Listed before the
- * index is asked: what is published meanwhile is not listed, or known. */
-static int find_strangers(struct search *s)
+/* Listed before the index is asked: what is published meanwhile is not listed, or known. */
+static int list_strangers(struct search *s)
 {
     size_t kept = 0;
 
     int rc = store_list(s->fs->store, note_listed, NULL, s);
     if (!rc)
         rc = index_scan_segments(s->fs->index, 0, note_known, s);
-    if (!rc && s->known.len)
-        qsort(s->known.data, s->known.len / sizeof(struct id128), sizeof(struct id128), by_id);
+    sort(&s->known);
     for (size_t at = 0; !rc && at < s->listed.len; at += sizeof(struct stray)) {
         struct stray x;
         memcpy(&x, s->listed.data + at, sizeof x);
-        if (is_known(s, &x.id))
+        if (has(&s->known, &x.id))
             continue;
         memcpy(s->listed.data + kept, &x, sizeof x);
         kept += sizeof x;
@@ -239,36 +272,39 @@ static void search_free(struct search *s)
 {
     buf_free(&s->known);
     buf_free(&s->listed);
+    buf_free(&s->met);
+    buf_free(&s->odd);
 }
 
-int unseen_look(struct fs *fs, struct buf *found, bool *ours)
+int unseen_look(struct fs *fs, bool *ours)
 {
     struct search s = { .fs = fs };
     struct stray x;
 
     *ours = false;
-    fs->unseen = 0;
-    int rc = find_strangers(&s);
+    buf_append(&s.met, fs->met.data, fs->met.len);
+    buf_append(&s.odd, fs->odd.data, fs->odd.len);
+    int rc = s.met.failed || s.odd.failed ? -ENOMEM : list_strangers(&s);
     for (size_t at = 0; !rc && at < s.listed.len; at += sizeof x) {
         memcpy(&x, s.listed.data + at, sizeof x);
-        rc = judge(&s, &x.id, found, ours);
+        if (!has(&s.met, &x.id))
+            rc = judge(&s, &x.id, ours);
     }
-    fs->planted = s.planted;
+    sort(&fs->met);
+    sort(&fs->odd);
+    atomic_store(&fs->planted, s.huge + s.aliens);
     search_free(&s);
     return rc;
 }
 
-/* Nobody's: no publication, or one of ours that was there before the index began. */
+/* --- what is nobody's ------------------------------------------------------------------ */
+
+/* No publication, or one of ours that was there before the index began. */
 static int judge_stray(struct fs *fs, struct stray *x, uint64_t *others, struct buf *strays)
 {
-    struct footer_view view;
-    uint8_t *footer;
     struct dot dot;
 
-    int rc = read_publication(fs, &x->id, &x->epoch, &footer, &view);
-    if (!rc)
-        rc = publication_dot(view.payload, view.payload_len, &dot);
-    free(footer);
+    int rc = find_dot(fs, &x->id, &dot, &x->epoch);
     if (rc && rc != -ENOENT)
         return rc == -ENOMEM ? rc : 0;
     uint64_t known = rc ? 0 : unseen_last_known(fs, dot.actor);
@@ -285,7 +321,7 @@ int unseen_strays(struct fs *fs, uint64_t *others, struct buf *strays)
     struct stray x;
 
     *others = 0;
-    int rc = find_strangers(&s);
+    int rc = list_strangers(&s);
     for (size_t at = 0; !rc && at < s.listed.len; at += sizeof x) {
         memcpy(&x, s.listed.data + at, sizeof x);
         rc = judge_stray(fs, &x, others, strays);

@@ -30,13 +30,13 @@ restore() { cat "$2" >"$1" && chmod --reference="$2" "$1" && touch -r "$2" "$1";
 
 tries=0
 [ -n "${ALL:-}" ] && stride=1 || stride=5
-for at in $(seq $((RANDOM % stride)) $stride 127); do
+for at in $(seq $((RANDOM % stride)) "$stride" 127); do
     altered "$header" "$TMP/header" "$at" "2 7 8 11"
     tries=$((tries + 2))
 done
 size=$(stat -c %s "$keyring")
 [ -n "${ALL:-}" ] && stride=1 || stride=13
-for at in $(seq $((RANDOM % stride)) $stride $((size - 1))); do
+for at in $(seq $((RANDOM % stride)) "$stride" $((size - 1))); do
     altered "$keyring" "$TMP/keyring" "$at" "2 4 5 11"
     tries=$((tries + 2))
 done

@@ -16,7 +16,7 @@ header=$(echo "$STORE"/vault-*.ecl) keyring=$DIR/keyring
 
 for value in 0 2 3 255 0x7fffffff 0xffffffff; do
     for at in 8 12; do
-        [ $at = 12 ] && [ "$("$FORGE" word /dev/null 0 0 2>/dev/null; od -An -tu4 -j12 -N4 "$header" | tr -d ' ')" = $((value)) ] && continue
+        [ $at = 12 ] && [ "$(od -An -tu4 -j12 -N4 "$header" | tr -d ' ')" = $((value)) ] && continue
         "$FORGE" word "$header" $at $value && "$FORGE" sum "$header"
         refused "2 8" "header: $value at $at"
         back_store good

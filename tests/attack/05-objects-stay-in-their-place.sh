@@ -8,6 +8,7 @@
 make_attacked
 opens "a new vault"
 fill
+for k in 1 2 3; do echo "small $k" >"$TRUTH/small-$k" && cp "$TRUTH/small-$k" "$MNT/" && flush_vault; done
 close_vault
 keep good
 first=$STORE first_state=$STATE first_dir=$DIR

@@ -65,7 +65,7 @@ opens "before the cuts"
 [ -n "${ALL:-}" ] && stride=1 || stride=${STRIDE:-997}
 chmod u+w "$small"
 cuts=0
-for at in $(seq $((65536 - 1 - RANDOM % stride)) -$stride 0) 0; do
+for at in $(seq $((65536 - 1 - RANDOM % stride)) "-$stride" 0) 0; do
     truncate -s "$at" "$small"
     agrees "cut at $at"
     cuts=$((cuts + 1))

@@ -32,7 +32,7 @@ missing=0 older=0
 for object in $(all_objects); do
     rm -f "$object"
     gone "$object deleted"
-    if [ "$(ls "$TMP/kept-good/store/segments" | wc -l)" = 256 ]; then cp -an "$TMP/kept-good/store/segments/." "$STORE/segments/"; fi
+    cp -an "$TMP/kept-good/store/segments/." "$STORE/segments/"
     opens "$object is back"
     whole "$object is back"
     close_vault

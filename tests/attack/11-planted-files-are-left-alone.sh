@@ -69,8 +69,29 @@ expect "the recovered tree is the truth" "$TOOLS/agree" "$TRUTH" "$TMP/mnt2"
 "$ECLUSE" umount "$TMP/mnt2"
 echo "$foreign foreign files, $((SECONDS - begin)) s"
 
+# An object that a sync client writes under its final name, slowly, is no alarm once it is
+# whole, although it was looked at before.
+back good
+rm -f "$TRUTH/more"
+mkdir -p "$TMP/mnt3"
+rm -rf "$TMP/second" && cp -a "$STATE" "$TMP/second"
+"$ECLUSE" mount --keyfile "$KEY" --state "$TMP/second" "$STORE" "$TMP/mnt3" 2>/dev/null
+echo other >"$TMP/mnt3/other" && "$ECLUSE" umount --state "$TMP/second" "$TMP/mnt3"
+until_true no_daemon
+new=$(comm -13 <(cd "$TMP/kept-good/store" && find segments -type f | sort) <(cd "$STORE" && find segments -type f | sort))
+for o in $new; do
+    size=$(stat -c %s "$STORE/$o")
+    mv "$STORE/$o" "$TMP/slow-${o##*/}" && truncate -s "$size" "$STORE/$o"
+done
+opens "an object that is not whole yet"
+[ "$(status_field foreign)" -gt 0 ] || fail "it is not counted"
+same "unseen, before" 0 "$(status_field unseen)"
+for o in $new; do cat "$TMP/slow-${o##*/}" >"$STORE/$o"; done
+[ "$(status_field unseen)" -gt 0 ] || fail "it is not looked at again"
+same "foreign, once it is whole" 0 "$(status_field foreign)"
+close_vault
+
 # In the place of what is needed: of an object, of a fan-out directory, of segments itself.
-rm "$TRUTH/more"
 back good
 for kind in symlink fifo device directory; do
     for target in "$object" "$(dirname "$object")" "$STORE/segments"; do

@@ -32,6 +32,16 @@ same "our own branch is shown" "of b" "$(cat "$MNT/branch")"
 "$ECLUSE" status --state "$STATE" "$MNT" >"$TMP/said" && says '^  ! [0-9]+ publications? in the store contradicts? '
 echo "goes on" >"$MNT/on" && flush_vault || fail "our own branch does not go on"
 close_vault
+# The same while it is mounted.
+back b
+opens "one branch"
+same "forked" 0 "$(status_field forked)"
+cp -an "$TMP/kept-a/store/segments/." "$STORE/segments/"
+[ "$(status_field forked)" -gt 0 ] || fail "status does not say what came while it is mounted"
+says 'ECL-0323 fork'
+same "our own branch is shown" "of b" "$(cat "$MNT/branch")"
+echo "goes on" >"$MNT/on" && flush_vault
+close_vault
 opens "again"
 [ "$(status_field forked)" -gt 0 ] || fail "it is forgotten"
 same "our own branch is shown" "goes on" "$(cat "$MNT/on")"
@@ -66,7 +76,13 @@ same "forked" 0 "$(status_field forked)"
 [ "$(status_field unseen)" -gt 0 ] || fail "the other device is not seen"
 "$ECLUSE" status --state "$STATE" "$MNT" >"$TMP/said" && says '^  Device [0-9a-f]{8}: publication [0-9]+, .*: [a-z]+ [a-z]+ [a-z]+ [a-z]+$'
 phrase=$(sed -n 's/^  Device .*: //p' "$TMP/said")
-# … gone while mounted, and back.
+# … come while mounted, gone, and back.
+close_vault
+back a
+opens "before the other device comes"
+same "unseen" 0 "$(status_field unseen)"
+cp -an "$TMP/store.a/segments/." "$STORE/segments/"
+[ "$(status_field unseen)" -gt 0 ] || fail "the other device is not seen while mounted"
 for o in $new; do mv "$STORE/$o" "$TMP/away-${o##*/}"; done
 same "status says that it is gone" true "$(status_field older)"
 echo x >"$MNT/x"

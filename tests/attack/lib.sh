@@ -76,6 +76,7 @@ fill() {
     flush_vault
 }
 
+blocks=0 eio=0
 # agrees WHY : the mount shows the truth or EIO; $blocks and $eio say how much of each
 agrees() {
     local got=0
