@@ -33,7 +33,7 @@ export PATH=$TMP/bin:$SERVERS/usr/bin:$PATH
 daemon_pids() {
     local pid
     for pid in $(all_pids); do
-        case $(readlink "/proc/$pid/exe") in "$ECLUSE" | "$ECLUSE (deleted)") echo "$pid" ;; esac
+        case $(readlink "/proc/$pid/exe") in */ecluse | *'/ecluse (deleted)') echo "$pid" ;; esac
     done
 }
 all_pids() { grep -lsaF -f <(printf '%s/\n' "$TMP") /proc/[0-9]*/cmdline | cut -d/ -f3 | grep -vx "$$" || true; }
