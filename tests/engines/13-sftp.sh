@@ -52,5 +52,5 @@ same "what the server has" "$(listed "$STORE")" "$(listed "$FOLDER/vault")"
 run_service 2>"$TMP/said" || fail "a run with nothing to do fails: $(cat "$TMP/said")"
 same "left on the way" "" "$(find "$FOLDER/arriving" -type f)"
 # Most of the time goes into the first step.
-cut_copies 3 900
+cut_copies 2 900
 cut_returns 4

@@ -107,7 +107,8 @@ remember_tree() {
 
 # work ROUND : a bit of everything, new, changed, moved, gone; then it is published
 work() {
-    local dir=$MNT/round-$1 k
+    local dir=$MNT/round-$1 k before
+    before=$(status_field publications)
     if [ "$1" = 1 ]; then make_tree "$MNT/tree"; fi
     mkdir "$dir"
     for k in 1 2 3 4 5; do head -c $((RANDOM * 8)) /dev/urandom >"$dir/$k"; done
@@ -125,7 +126,10 @@ work() {
         rm "$MNT/round-$(($1 - 1))/4"
     fi
     publish
+    # On a slow machine it may have published by itself in between: trees that nobody noted.
+    [ $(($(status_field publications) - before)) -le 2 ] || unnoted=true
 }
+unnoted=false
 publish() {
     "$ECLUSE" flush --state "$STATE" "$MNT"
     remember_tree
@@ -208,7 +212,8 @@ an_earlier_tree() {
             return
         fi
     done
-    fail "a tree that never was: $(cat "$TMP/said")"
+    $unnoted || fail "a tree that never was: $(cat "$TMP/said")"
+    outcome='some tree' earlier=$((earlier + 1))
 }
 
 # --- rclone ------------------------------------------------------------------------------------
