@@ -27,7 +27,7 @@ case \$command in recover | mount) set -- --keyfile '$KEYFILE' "\$@" ;; esac
 exec '$ECLUSE' "\$command" --state "\${STATE:-$STATE}" "\$@"
 EOF
 chmod +x "$TMP/bin/ecluse"
-export PATH=$TMP/bin:$SERVERS/usr/bin:$PATH
+export PATH=$TMP/bin:$SERVERS/usr/bin:$PATH:/usr/sbin
 
 # Daemons of this test's vaults, servers and engines aside.
 daemon_pids() {
