@@ -6,11 +6,11 @@
 . "$(dirname "$0")/lib.sh"
 need rclone node jq
 
-export BUCKET=vault REGION=us-east-1 KEY SECRET
+export BUCKET=vault REGION=us-east-1 ENDPOINT KEY SECRET
 KEY=$(head -c 10 /dev/urandom | xxd -p) SECRET=$(head -c 20 /dev/urandom | xxd -p)
 NODE_PATH=$SERVERS/npm/node_modules node "$ROOT/tests/engines/servers/s3.js" "$TMP/s3" >"$TMP/port" 2>&1 &
 until_true grep -q . "$TMP/port"
-export ENDPOINT=http://127.0.0.1:$(cat "$TMP/port")
+ENDPOINT=http://127.0.0.1:$(cat "$TMP/port")
 follow s3
 work_and_return
 hashes() { rclone hashsum md5 far:vault | sort -k 2; }

@@ -7,7 +7,7 @@
 need rclone node jq openssl
 
 account=test$RANDOM key=$(head -c 32 /dev/urandom | base64 -w 0)
-export CONTAINER=container$RANDOM
+export CONTAINER=container$RANDOM SAS_URL
 AZURITE_ACCOUNTS=$account:$key node "$SERVERS/npm/node_modules/.bin/azurite-blob" --silent --skipApiVersionCheck \
     --blobHost 127.0.0.1 --blobPort 0 --location "$TMP/azure/" >"$TMP/port" 2>&1 &
 until_true grep -q 'successfully listens on http' "$TMP/port"
@@ -23,7 +23,7 @@ signature() {
         hmac)
     printf 'sv=%s&sr=c&sp=%s&se=%s&spr=https,http&sig=%s' "$version" "$1" "$end" "$(jq -rn --arg s "$sign" '$s | @uri')"
 }
-export SAS_URL="http://127.0.0.1:$port/$account/$CONTAINER?$(signature rcwl)"
+SAS_URL="http://127.0.0.1:$port/$account/$CONTAINER?$(signature rcwl)"
 follow azure
 # The signature of a container does not reach as far as making it.
 now=$(date -u '+%a, %d %b %Y %H:%M:%S GMT')

@@ -3,7 +3,7 @@
 #
 # Syncthing carries the store between two directories while the mount is at work; the
 # other side takes over, and it carries the store back.  Each object arrives once, no
-# conflicted copy is made, what has come at any moment is no alarm.
+# conflicted copy is made; what has come at any moment, also when Syncthing is killed, is no alarm.
 . "$(dirname "$0")/lib.sh"
 need syncthing curl jq
 
@@ -33,8 +33,14 @@ start_syncthing() { # start_syncthing HOME
         -e 's|<urAccepted>0<|<urAccepted>-1<|' -e 's|\(<minHomeDiskFree.*\)>1<|\1>0<|' "$config"
     echo "$gui" >"$1/address"
     echo "$listen" >"$1/listen"
+    serve "$1"
+}
+serve() { # serve HOME ; its events are noted from the beginning
     HOME=$1 syncthing serve --no-browser --no-restart --home="$1/.config/syncthing" >>"$1/log" 2>&1 </dev/null &
+    echo $! >"$1/pid"
+    disown $!
     until_true alive "$1"
+    note_finished "$1"
 }
 id_of() { rest "$1" system/status | jq -r .myID; }
 at() { # at HOME NAME : a recipe there
@@ -53,14 +59,43 @@ all_is_at() {
     [ "$(objects_of "$1/Sync/vault" | sort)" = "$(objects_of "$2/Sync/vault" | sort)" ]
 }
 objects_of() { [ ! -d "$1" ] || (cd "$1" && find . -type f ! -name '.*' -exec sha256sum {} +); }
-finished() { rest "$1" "events?events=ItemFinished&since=0&limit=10000&timeout=1" | jq -r '.[].data | select(.type == "file") | "\(.action) \(.error) \(.item)"'; }
+# What came to an end since it was last noted.
+note_finished() {
+    local since
+    since=$(cat "$1/since" 2>/dev/null || echo 0)
+    events "$1" "$since" >"$1/events"
+    jq -r '.[-1].id // empty' "$1/events" | grep . >"$1/since" || echo "$since" >"$1/since"
+    jq -r '.[].data | select(.type == "file") | "\(.action) \(.error) \(.item)"' "$1/events" >>"$1/finished"
+}
+events() { rest "$1" "events?events=ItemFinished&since=$2&limit=10000&timeout=1"; }
+
+# kill_far : at some moment; what lies there then is no alarm; it goes on by itself
+kill_far() {
+    note_finished "$FAR_HOME"
+    read -rt "0.$((RANDOM % 10))" <> <(:) || true
+    # shellcheck disable=SC2046
+    kill -9 $(family "$(cat "$FAR_HOME/pid")")
+    look killed
+    rm -f "$FAR_HOME/since"
+    serve "$FAR_HOME"
+}
+look() { # look WHEN : at what lies there at this moment
+    rm -rf "$TMP/moment"
+    [ ! -d "$FAR_HOME/Sync/vault" ] || cp -r "$FAR_HOME/Sync/vault" "$TMP/moment" 2>/dev/null || true
+    if [ -d "$TMP/moment" ]; then
+        part_is_no_alarm "$TMP/moment"
+        echo "$1: $(find "$TMP/moment" -type f -name '[!.]*' | wc -l) of $(objects | wc -l) objects; $outcome"
+    fi
+}
 
 # Each object that lies there arrived once, and none under another name.
-arrived_once() { # arrived_once HOME COUNT
-    finished "$1" >"$TMP/finished"
-    same "errors and changes of Syncthing" "" "$(grep -v '^update null ' "$TMP/finished" || true)"
-    same "objects that arrived more than once" "" "$(sort "$TMP/finished" | uniq -d)"
-    same "objects that arrived" "$2" "$(wc -l <"$TMP/finished")"
+arrived_once() { # arrived_once HOME COUNT ; some of a killed one may have gone unnoted
+    local seen
+    note_finished "$1"
+    same "errors and changes of Syncthing" "" "$(grep -v '^update null ' "$1/finished" || true)"
+    same "objects that arrived more than once" "" "$(sort "$1/finished" | uniq -d)"
+    seen=$(wc -l <"$1/finished")
+    [ "$seen" = "$2" ] || { [ "$seen" -lt "$2" ] && [ "$1" = "$FAR_HOME" ]; } || fail "$2 objects, $seen arrived"
     same "conflicted copies" "" "$(find "$NEAR_HOME/Sync" "$FAR_HOME/Sync" -name '*sync-conflict*')"
 }
 
@@ -68,8 +103,6 @@ start_syncthing "$NEAR_HOME"
 start_syncthing "$FAR_HOME"
 export NEAR FAR
 NEAR=$(id_of "$NEAR_HOME") FAR=$(id_of "$FAR_HOME")
-finished "$NEAR_HOME" >/dev/null
-finished "$FAR_HOME" >/dev/null
 start_vault
 at "$NEAR_HOME" syncthing-near
 at "$FAR_HOME" syncthing-far
@@ -77,10 +110,7 @@ introduce "$NEAR_HOME" "$FAR_HOME"
 introduce "$FAR_HOME" "$NEAR_HOME"
 for round in 1 2 3; do
     work $round
-    # What lies there at this moment.
-    [ ! -d "$FAR_HOME/Sync/vault" ] || cp -r "$FAR_HOME/Sync/vault" "$TMP/moment" 2>/dev/null || true
-    if [ -d "$TMP/moment" ]; then part_is_no_alarm "$TMP/moment" && echo "while it works: $outcome"; fi
-    rm -rf "$TMP/moment"
+    if [ $round = 2 ]; then kill_far; else look "at work"; fi
 done
 stop_vault
 until_true all_is_at "$FAR_HOME" "$NEAR_HOME"
