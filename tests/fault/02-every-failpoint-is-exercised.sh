@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Each failpoint of FAULT_TABLE is killed at, failed and delayed at least once, in
-# one of eight scenarios: init, a session, the recovery from a dead daemon, a new
+# one of nine scenarios: init, a session, the recovery from a dead daemon, a new
 # passphrase, a copied state, a store on another filesystem, a lone publication, a
-# store that is collected.
+# store that is collected, a damaged state that is made anew.
 # Afterwards the vault is whole, and what was acknowledged is there.  The points are
 # asked from the table (tests/tools/points.c), and which of them a scenario passes
 # from the program (ECLUSE_FAULT_LOG): a point that no scenario passes is a failure.
@@ -77,6 +77,16 @@ act_flush() {
     with_fault umount --state "$STATE" "$MNT"
 }
 
+set_up_rebuild() {
+    make_vault && mount_vault && load 25
+    umount_vault
+    rm "$(echo "$STATE"/*/index.db)"
+}
+act_rebuild() {
+    with_fault mount --rebuild --passfile "$PASS" --state "$STATE" "$STORE" "$MNT" &&
+        with_fault umount --state "$STATE" "$MNT"
+}
+
 # Small objects to merge, dead ones to remove.
 set_up_gc() {
     make_vault && mount_vault
@@ -140,6 +150,16 @@ check_passwd() {
     PASS=$place/pass
 }
 
+# Where it stopped, the old state or the new one is there, or another rebuild makes it.
+check_rebuild() {
+    if ! "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$STORE" "$MNT" >"$TMP/again" 2>&1; then
+        "$ECLUSE" mount --rebuild --passfile "$PASS" --state "$STATE" "$STORE" "$MNT" >>"$TMP/again" 2>&1 ||
+            fail "no second rebuild, $what: $(cat "$TMP/again")"
+    fi
+    umount_vault
+    whole
+}
+
 whole() {
     local round
     for round in 1 2; do
@@ -156,14 +176,14 @@ whole() {
             grep -q "$figure" "$TMP/status" || fail "not $figure, $what: $(cat "$TMP/status")"
         done
         umount_vault
-        same "leftovers in staging, $what" "" "$(find "$STATE" -path "*/staging/*")"
+        same "leftovers in staging, $what" "" "$(find "$STATE" -path "*/staging/*" -not -path '*/damaged-*')"
     done
     store_is_opaque
 }
 
 # --- one run ---
 
-scenarios=${SCENARIOS:-init session recovery passwd copy elsewhere flush gc}
+scenarios=${SCENARIOS:-init session recovery passwd copy elsewhere flush rebuild gc}
 
 clean_up() {
     mountpoint -q "$MNT" 2>/dev/null && leave_corpse
