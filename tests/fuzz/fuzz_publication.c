@@ -39,6 +39,7 @@ static void check_segments(struct publication_view v)
     while (publication_next_segment(&v, &s)) {
         require(s.number >= next && (s.fresh || !s.carrier));
         require(!s.fresh || s.carrier || segment_size_class(s.length) == s.length);
+        require(!s.again || (!s.fresh && segment_size_class(s.length) == s.length));
         next = (uint64_t)s.number + 1;
         carriers += s.carrier;
     }
@@ -56,6 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(v.actor_count && publication_actor(&v, v.actor_count - 1) == v.actor);
     require(v.before.seq == v.seq - 1 && (v.before.seq == 0) == (v.before.actor == 0));
     require(v.rows_len <= size);
+    require(v.shard <= v.seq && (v.shard || !v.last) && (!v.shard || v.last || v.more));
+    require(!v.around.seq || (v.around.actor && v.around.seq < v.before.seq));
     check_heads(v);
     check_segments(v);
     for (struct reader in = reader_over(v.rows, v.rows_len); batch_next(&in, &r) == 1;)

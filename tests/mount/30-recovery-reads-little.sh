@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 need strace
 
-files=${FILES:-20000} edits=${EDITS:-30}
+files=${FILES:-20000} edits=${EDITS:-20}
 make_files() { # make_files FROM TO WORD
     local k
     for ((k = $1; k <= $2; k++)); do
