@@ -123,6 +123,16 @@ static bool has_seen(const struct rebuild *b)
     return b->chain.count && b->seen.seq < b->survey.links[b->chain.order[0]].before.seq;
 }
 
+/* Segments of this vault without any publication: those have not arrived, or are lost
+ * (ecluse salvage). An empty tree would be a lie. */
+static bool lacks_history(const struct rebuild *b)
+{
+    for (size_t k = 0; !b->chain.count && k < b->survey.count; k++)
+        if (b->survey.objects[k].headed && !b->survey.objects[k].staged)
+            return true;
+    return false;
+}
+
 static int decide_order(struct rebuild *b)
 {
     struct rebuild_report *r = b->report;
@@ -145,7 +155,7 @@ static int decide_order(struct rebuild *b)
         return E_AUTH;
     if (!has_seen(b))
         return E_OLDER_STATE;
-    return b->chain.pending ? E_NOT_ARRIVED : 0;
+    return b->chain.pending || lacks_history(b) ? E_NOT_ARRIVED : 0;
 }
 
 /* --- the history ---------------------------------------------------------------------------- */

@@ -5,11 +5,11 @@
 # the metadata as it is: checkpoints.  The tree is the same, with older publications
 # there, and with those gone that no checkpoint needs; and a checkpoint of which a part
 # is withheld is no beginning, nor does one that is older turn anybody back.
-# FILES (default 20000) and EDITS (rounds of changing a tenth of them) may be given.
+# FILES (default 10000) and EDITS (rounds of changing a tenth of them) may be given.
 . "$(dirname "$0")/lib.sh"
 need strace
 
-files=${FILES:-20000} edits=${EDITS:-20}
+files=${FILES:-10000} edits=${EDITS:-20}
 make_files() { # make_files FROM TO WORD
     local k
     for ((k = $1; k <= $2; k++)); do
@@ -99,6 +99,7 @@ mount_vault
 make_files 1 100 newest
 umount_vault
 carriers | while read -r _ number id; do [ "$number" -le "$end" ] || withhold "$id"; done
-expect_exit 7 mount_vault
+open_vault() { "$ECLUSE" mount "$@" --passfile "$PASS" --state "$STATE" "$STORE" "$MNT"; }
+expect_exit 7 open_vault
 rm "$STATE"/*/journal
-expect_exit 7 mount_vault --rebuild
+expect_exit 7 open_vault --rebuild
