@@ -33,6 +33,10 @@ void id_format(const struct id128 *id, char out[ID_TEXT]);
 /* 0, or -EINVAL unless text is exactly 32 lower-case hexadecimal digits. */
 int id_parse(const char *text, struct id128 *out);
 
+/* Four words for the first four bytes of a hash; the same in every language. */
+#define PHRASE_TEXT 48
+void phrase_for(const uint8_t *hash, char out[PHRASE_TEXT]);
+
 static inline uint32_t get_le32(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;

@@ -33,8 +33,8 @@ struct mount_config {
     int (*secret)(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len);
     /* Called before the mount, while the terminal is still the caller's, when the
      * state was copied or restored, or when the store holds publications that will
-     * not be shown. May be NULL. */
-    void (*notice)(void *ctx, bool cloned, uint64_t unseen);
+     * not be shown (`unseen`, `forked`). May be NULL. */
+    void (*notice)(void *ctx, bool cloned, const struct fs_status *status);
     /* Called once, when the mount is ready and, unless `foreground`, the
      * process has left its terminal. */
     void (*ready)(void *ctx);

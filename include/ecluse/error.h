@@ -49,6 +49,9 @@ enum exit_code {
     X(E_FORKED, -5006, EIO, EXIT_INTEGRITY, \
       "two different publications have one number: a forgery, or a machine that was turned back", \
       "deux publications différentes portent le même numéro : une falsification, ou un poste ramené en arrière") \
+    X(E_OTHER_VAULT, -5007, EIO, EXIT_OLDER, \
+      "another vault of yours was last seen here: the stores were exchanged, or moved", \
+      "un autre de vos coffres se trouvait ici la dernière fois : les dépôts ont été intervertis ou déplacés") \
     X(E_NOT_VAULT, -5010, EINVAL, EXIT_STORE, \
       "this directory is not an Écluse store", \
       "ce répertoire n’est pas un dépôt Écluse") \

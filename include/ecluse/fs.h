@@ -37,6 +37,14 @@ enum fs_event {
     FS_EVENT_COUNT
 };
 
+/* What the store lacks of what this device has seen. */
+struct fs_older {
+    uint64_t publications;       /* of this device, at the end */
+    int64_t until;               /* date of its last one that is there, 0: none */
+    uint64_t heads;              /* of other devices: their last publications */
+    uint64_t objects, bytes;     /* published, and not there */
+};
+
 struct fs_options {
     bool read_only;
     bool strict;             /* no writeback cache above: nothing to fetch */
@@ -55,6 +63,10 @@ struct fs_options {
      * locks held: returns at once and calls nothing of the filesystem. May be NULL. */
     void (*event)(void *event_ctx, enum fs_event event, int error);
     void *event_ctx;
+    /* Asked, while opening, whether a store that is older than what was seen shall be
+     * taken as it is: 0, or the error to end with. NULL: E_OLDER_STATE. */
+    int (*accept)(void *accept_ctx, const struct fs_older *what);
+    void *accept_ctx;
 };
 
 /*
@@ -156,9 +168,16 @@ struct fs_status {
     uint64_t inodes;
     uint64_t missing, foreign, refused; /* objects not in the store; foreign files; authentication failures */
     uint64_t unseen;             /* publications in the store that are not shown here */
+    uint64_t forked;             /* of these: they contradict others */
+    bool older;                  /* the store lacks what this device has seen: nothing is published */
     uint64_t cache_bytes;
 };
 int fs_status(struct fs *fs, struct fs_status *out);
+/* The last publications that this device knows: its own first, then of each other. */
+struct fs_head { uint64_t actor, seq; int64_t time; bool own; char phrase[PHRASE_TEXT]; };
+int fs_heads(struct fs *fs, int (*visit)(void *ctx, const struct fs_head *h), void *ctx);
+/* Every file of which a published object is not in the store, by its path. */
+int fs_unreadable(struct fs *fs, int (*visit)(void *ctx, const char *path), void *ctx);
 /* Counts missing and foreign objects in the store again. */
 int fs_survey(struct fs *fs);
 

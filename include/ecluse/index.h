@@ -90,6 +90,10 @@ enum index_flaw {
 int index_scan_flaws(struct index *ix,
                      int (*visit)(void *ctx, enum index_flaw flaw, uint64_t a, uint64_t b, uint64_t c), void *ctx);
 
+/* The runs of every file, piece by piece; only while nothing else uses the index.
+ * A non-zero visit ends it and is returned. */
+int index_scan_runs(struct index *ix, int (*visit)(void *ctx, const struct run *runs, uint32_t count), void *ctx);
+
 /* --- commit --- */
 int index_counter(struct index *ix, enum counter id, uint64_t *value);
 /* The journal generation that the last commit made obsolete everything below. */

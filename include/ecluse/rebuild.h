@@ -17,6 +17,7 @@
 #ifndef ECLUSE_REBUILD_H
 #define ECLUSE_REBUILD_H
 
+#include <ecluse/fs.h>
 #include <ecluse/state.h>
 #include <ecluse/store.h>
 
@@ -54,6 +55,8 @@ struct rebuild_report {
     uint64_t kept, lost;         /* unpublished rows that could be kept, and that could not */
     uint64_t named;              /* files that lost their name and got one in the root directory */
     uint64_t left, left_bytes;   /* staged segments that nothing refers to any more */
+    struct fs_head *heads;       /* the last publication of each actor in the store; malloc'd */
+    size_t head_count;
     char damaged[PATH_MAX];      /* where the old files are; "" when there were none */
 };
 
@@ -62,6 +65,7 @@ struct rebuild_report {
  * missing), E_OLDER_STATE (the store lacks what the old index had seen),
  * E_FORKED, E_AUTH: refused, unless `partial`; then the longest whole history
  * is taken. -ENOSPC and others. After an error the old state is as it was.
+ * The caller frees report->heads.
  */
 int rebuild_state(const struct rebuild_options *o, struct rebuild_report *report);
 

@@ -5,6 +5,8 @@
  *   <state>/lock      flock; machine id, inode and birth time of the file itself
  *   <state>/keyring   <state>/index.db[-wal]   <state>/journal   <state>/staging/
  *   <state>/ballast   up to 64 MiB that deletions may use on a full disk
+ *   <state>/heads     the last publications seen of other devices
+ *   <state>/store     where the store was, as a path
  *   <state>/damaged   only when damage was found while mounted: what
  *
  * Mode 0700.  state_open takes the lock for the life of the object.
@@ -51,7 +53,8 @@ struct state {
     int staging;           /* descriptor of staging/ */
     int lock;              /* held */
     bool cloned;           /* copied, restored or moved since it was last used */
-    char damaged[64];      /* what E_STATE_DAMAGED or E_KEYRING is about: "journal", "staging/<id>"… */
+    char damaged[64];      /* what E_STATE_DAMAGED or E_KEYRING is about: "journal", "staging/<id>"…;
+                            * E_OLDER_STATE: the object that the store lacks, "segments/…" */
     struct keyring *keys;  /* loaded, locked */
 };
 /* Opens and locks. E_STATE_MISSING, E_STATE_IN_USE, E_STATE_FOREIGN (keyring of
@@ -63,6 +66,11 @@ int state_adopt(struct state *s);
 /* Makes the lock file say, durably, that this is a copy (sets `cloned`). */
 int state_disown(struct state *s);
 void state_close(struct state *s);
+/* The vault of that state at that (real) path of a store: E_OTHER_VAULT when another
+ * state beside it was last used there, and this one was not. 0 also without a state. */
+int place_check(const char *state_path, const char *store_path);
+/* From now on it is. */
+int place_claim(int state_dir, const char *store_path);
 /* Notes and logs that `what` (a file of the state) is damaged, for this process
  * in `damaged`, for the next mounts in the file of that name, which makes them
  * refuse. E_STATE_DAMAGED. */

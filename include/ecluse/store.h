@@ -28,6 +28,11 @@ int store_create(const char *path, const struct id128 *vault, const void *header
  * one, or none but objects), E_FORMAT. */
 int store_open(struct store **out, const char *path, uint8_t **header, size_t *header_len);
 void store_close(struct store *s);
+/* The file name of the header; lives as long as s. */
+const char *store_header_name(const struct store *s);
+
+/* Is its header still there? */
+bool store_present(struct store *s);
 
 /* 0 when objects can be added, E_STORE_READ_ONLY or -errno otherwise. Tries
  * without leaving a trace. */

@@ -80,6 +80,51 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --recovery-file F takes the recovery key from the sheet F; else it is asked for\n"
       "  --passfile F …    the passphrase or key of this device, as for init\n"
       "  --partial         accepts that publications are missing\n") },
+    { "check", N_(
+      "ecluse check [--read-data] [--passfile F | --extpass COMMAND | --keyfile F |\n"
+      "             --recovery | --recovery-file F | --no-key] [--manifest F]\n"
+      "             [--json] [--state DIR] STORE\n"
+      "\n"
+      "Tells whether the store is whole and all of it the vault’s, and changes nothing.\n"
+      "Verdicts: ok, foreign, not arrived yet, damaged, attack. Exit code 0 only when all\n"
+      "is well.\n"
+      "\n"
+      "  --read-data       opens every block and compares every hash\n"
+      "  --passfile F …    the passphrase or key of this device; unless the vault is mounted,\n"
+      "                    the store is compared with the local state too\n"
+      "  --recovery        asks for the recovery key; no local state is needed\n"
+      "  --recovery-file F takes it from the recovery sheet F\n"
+      "  --no-key          checks what can be checked without a key\n"
+      "  --manifest F      compares with what “ecluse manifest” printed\n"
+      "  --json            the findings for programs\n") },
+    { "manifest", N_(
+      "ecluse manifest [--output F] STORE\n"
+      "\n"
+      "Prints the SHA-256 of every object, for “sha256sum -c” and for “ecluse check\n"
+      "--no-key --manifest”. Needs no key. Keep it where the store’s host cannot reach it.\n"
+      "\n"
+      "  --output F        writes it to the new file F, outside the store\n") },
+    { "salvage", N_(
+      "ecluse salvage [--passfile F | --extpass COMMAND | --keyfile F | --recovery |\n"
+      "               --recovery-file F] [--json] [--state DIR] STORE FOLDER\n"
+      "\n"
+      "Gets the contents of files out of a store whose publications are lost, into a new\n"
+      "or empty FOLDER, with their names where these are known. Where blocks are missing\n"
+      "there are zeros, the name ends in “.incomplete”, and the report says so. When\n"
+      "publications can be read, “ecluse recover” gives more.\n") },
+    { "accept", N_(
+      "ecluse accept --older | --other [--yes] [--passfile F | --extpass COMMAND | --keyfile F]\n"
+      "              [--state DIR] STORE\n"
+      "\n"
+      "Says that a store that is refused is the right one. The vault must not be mounted.\n"
+      "\n"
+      "  --older           the store was restored on purpose, and lacks what was seen\n"
+      "  --other           this vault was put where another one of this device was\n"
+      "  --yes             does not ask\n"
+      "\n"
+      "Nothing is turned back: the folder keeps all its names. What this device has not\n"
+      "published is published; files whose contents are gone are named, and give an error\n"
+      "until their objects come back. The answer is noted in the log.\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -97,6 +142,10 @@ static void overview(void)
         "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
         "  ecluse passwd STORE               changes the passphrase\n"
         "  ecluse recover STORE              opens a vault on a device that does not know it\n"
+        "  ecluse check STORE                is the store whole, and all of it the vault’s?\n"
+        "  ecluse manifest STORE             the sums of all objects, for whoever has no key\n"
+        "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
+        "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

@@ -44,6 +44,10 @@ const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);
  * for one unsigned long long). */
 const char *words_for_clone(bool read_only);
 const char *words_for_unseen(uint64_t count);
+const char *words_for_forks(uint64_t count);
+/* One line of a list of devices: name, number and date of its last publication, and
+ * the words that two people can compare. */
+void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phrase, bool own);
 
 /* --- event.c -------------------------------------------------------------------- */
 
@@ -78,7 +82,7 @@ int option_set(char **where, const char *value);
 enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
     OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
-    OPTION_PARTIAL,
+    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES,
 };
 /* What getopt found wrong ('?' or ':'). */
 int option_error(int argc, char **argv, int found);
@@ -147,8 +151,8 @@ struct rebuild_request {
 bool rebuild_can_mend(int error);
 /* Rebuilds, says how it went, and returns an exit code. */
 int rebuild_run(const struct rebuild_request *r);
-/* Asks on the terminal; false without one. */
-bool rebuild_agreed(void);
+/* Asks a question on the terminal; false without one, and unless the answer is yes. */
+bool agreed(const char *question);
 /* Says that nothing was changed and which command goes on: the one that was given, with `option`. */
 void rebuild_explain(int argc, char **argv, bool helper, int error);
 
@@ -162,6 +166,10 @@ int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 int command_recover(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_manifest(int argc, char **argv);
+int command_salvage(int argc, char **argv);
+int command_accept(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

@@ -15,7 +15,9 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
-    { "passwd", command_passwd }, { "recover", command_recover },   { "version", command_version }, { "help", command_help },
+    { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
+    { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
+    { "version", command_version }, { "help", command_help },
 };
 
 static const struct command *find_command(const char *name)

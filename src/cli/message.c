@@ -192,6 +192,23 @@ const char *words_for_clone(bool read_only)
                      : _("the local state was copied or restored from elsewhere; it goes on as a device of its own");
 }
 
+const char *words_for_forks(uint64_t count)
+{
+    return ngettext("%llu publication in the store contradicts another one: somebody went on from an old copy of a state, "
+                    "or the store shows two histories; it is not shown here",
+                    "%llu publications in the store contradict others: somebody went on from an old copy of a state, "
+                    "or the store shows two histories; they are not shown here", count);
+}
+
+void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phrase, bool own)
+{
+    char words[WORDS_MAX];
+
+    /* TRANSLATORS: a device, the number and the date of its last publication, four words to compare */
+    printf(own ? _("  This device (%08llx): publication %llu, %s: %s\n") : _("  Device %08llx: publication %llu, %s: %s\n"),
+           (unsigned long long)(actor >> 32), (unsigned long long)number, words_for_time(date, words), phrase);
+}
+
 const char *words_for_unseen(uint64_t count)
 {
     return ngettext("%llu publication in the store is not shown here: it comes from another copy of the local state, "

@@ -71,17 +71,34 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
     return 0;
 }
 
-static void tell_notice(void *ctx, bool cloned, uint64_t unseen)
+static void tell_count(const char *format, uint64_t count)
+{
+    fprintf(stderr, "ecluse: ");
+    fprintf(stderr, format, (unsigned long long)count);
+    fprintf(stderr, "\n");
+}
+
+static void tell_notice(void *ctx, bool cloned, const struct fs_status *s)
 {
     const struct mounting *m = ctx;
 
     if (cloned)
         fprintf(stderr, "ecluse: %s\n", words_for_clone(m->options.config.read_only));
-    if (!unseen)
-        return;
-    fprintf(stderr, "ecluse: ");
-    fprintf(stderr, words_for_unseen(unseen), (unsigned long long)unseen);
-    fprintf(stderr, "\n");
+    if (s->unseen)
+        tell_count(words_for_unseen(s->unseen), s->unseen);
+    if (s->forked)
+        tell_count(words_for_forks(s->forked), s->forked);
+}
+
+/* What the user may do when the store is not what this device knows. */
+static void explain_older(const struct mounting *m, int error)
+{
+    if (error == E_OLDER_STATE)
+        fprintf(stderr, _("Nothing was changed. If the store is still being synced, wait and try again. If it was\n"
+                          "restored from a backup on purpose: ecluse accept --older %s\n"), m->spec);
+    if (error == E_OTHER_VAULT)
+        fprintf(stderr, _("Nothing was changed. If you put this vault here yourself: ecluse accept --other %s\n"),
+                m->spec);
 }
 
 static void tell_ready(void *ctx)
@@ -122,7 +139,7 @@ static int run_damaged(struct mounting *m, int error)
         if (error == E_STATE_MISSING)
             return rc;
         rebuild_explain(m->argc, m->argv, m->helper, error);
-        if (!rebuild_agreed())
+        if (!agreed(_("Rebuild it now? (yes/no) [no] ")))
             return rc;
     }
     rc = rebuild(m);
@@ -134,7 +151,9 @@ static int run_daemon(struct mounting *m)
     int rc = daemon_run(&m->options.config);
     if (rc == E_STORE_MISSING && m->options.nofail)
         return EXIT_DONE;
-    rc = rebuild_can_mend(rc) ? run_damaged(m, rc) : complain(rc, m->blamed);
+    int code = rebuild_can_mend(rc) ? run_damaged(m, rc) : complain(rc, m->blamed);
+    explain_older(m, rc);
+    rc = code;
     secret_drop(&m->kept);
     return rc;
 }

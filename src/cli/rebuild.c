@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include <ecluse/rebuild.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -64,15 +65,15 @@ void rebuild_explain(int argc, char **argv, bool helper, int error)
     fputs(helper ? " -o rebuild\n" : "\n", stderr);
 }
 
-bool rebuild_agreed(void)
+bool agreed(const char *question)
 {
     uint8_t answer[16] = "";
 
     if (!isatty(STDIN_FILENO) || !terminal_here())
         return false;
-    ssize_t len = terminal_ask(_("Rebuild it now? (yes/no) [no] "), true, answer, sizeof answer - 1);
+    ssize_t len = terminal_ask(question, true, answer, sizeof answer - 1);
     answer[len > 0 ? len : 0] = '\0';
-    /* TRANSLATORS: the answer to “Rebuild it now?”; its first letter will do */
+    /* TRANSLATORS: the answer to questions such as “Rebuild it now?”; its first letter will do */
     const char *yes = _("yes");
     return len > 0 && (strcasecmp((char *)answer, yes) == 0 || strcasecmp((char *)answer, "yes") == 0 ||
                        (len == 1 && (answer[0] | 0x20) == (uint8_t)*yes));
@@ -284,6 +285,17 @@ static void report_device(const struct work *w, const struct rebuild_report *p)
         printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
 }
 
+/* An old store cannot be told by a device that has seen nothing. */
+static void report_heads(const struct rebuild_report *p)
+{
+    if (!p->head_count)
+        return;
+    printf("%s", _("Last publication of each device. Compare the date and the words with what “ecluse status” shows there,\n"
+                   "by telephone for instance: if they differ, the store shows the past.\n"));
+    for (size_t k = 0; k < p->head_count; k++)
+        say_device(p->heads[k].actor, p->heads[k].seq, p->heads[k].time, p->heads[k].phrase, false);
+}
+
 /* The way on, where there is one. */
 static void explain_refusal(int error, const struct rebuild_report *p)
 {
@@ -309,14 +321,27 @@ static int rebuild_it(struct work *w)
     if (!rc) {
         report_store(&report);
         report_device(w, &report);
+        report_heads(&report);
+        free(report.heads);
         fflush(stdout);
         return EXIT_DONE;
     }
+    free(report.heads);
     enum exit_code kind = error_exit(rc);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
     int code = complain(rc, store ? w->r->store : w->path);
     explain_refusal(rc, &report);
     return code;
+}
+
+/* Whoever recovers a vault from here knows that it is here. */
+static void claim_place(const struct work *w)
+{
+    int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    place_claim(dir, w->r->store);   /* if not, the next mount does */
+    close(dir);
 }
 
 int rebuild_run(const struct rebuild_request *r)
@@ -329,6 +354,8 @@ int rebuild_run(const struct rebuild_request *r)
     if (!rc)
         rc = get_keys(&w);
     int code = rc ? complain(rc, r->blamed) : rebuild_it(&w);
+    if (!code)
+        claim_place(&w);
     keyring_free(w.fresh);
     if (w.has_old)
         state_close(&w.old);

@@ -91,6 +91,21 @@ static void warn(uint64_t n, const char *format)
     printf("\n");
 }
 
+/* The objects of "heads", one after another: none holds another one. */
+static void say_heads(const char *json)
+{
+    char device[32], phrase[PHRASE_TEXT];
+    const char *at = strstr(json, "\"heads\":"), *end = at ? strchr(at, ']') : NULL;
+
+    for (at = at ? strchr(at, '{') : NULL; at && at < end; at = strchr(at + 1, '{')) {
+        if (!daemon_json_text(at, "device", device, sizeof device) ||
+            !daemon_json_text(at, "phrase", phrase, sizeof phrase))
+            return;
+        say_device(strtoull(device, NULL, 16), number(at, "number"), (int64_t)number(at, "date"), phrase,
+                   number(at, "own"));
+    }
+}
+
 static void say_warnings(const char *json)
 {
     char name[PATH_MAX];
@@ -106,6 +121,10 @@ static void say_warnings(const char *json)
     warn(refused, ngettext("%llu object was refused: altered, or not where it belongs",
                            "%llu objects were refused: altered, or not where they belong", refused));
     warn(unseen, words_for_unseen(unseen));
+    warn(number(json, "forked"), words_for_forks(number(json, "forked")));
+    if (number(json, "older"))
+        printf("%s", _("  ! the store lacks what this device has already seen: nothing is published until it is\n"
+                       "    complete again, or until it is unmounted and accepted (ecluse accept --older)\n"));
     if (daemon_json_number(json, "publish_code", &code) && code)
         printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
     if (number(json, "no_space"))
@@ -137,6 +156,7 @@ static void say(const char *json)
     say_unpublished(json);
     line(_("Last publication"), words_for_time((int64_t)number(json, "published_at"), words));
     say_store(json);
+    say_heads(json);
     say_warnings(json);
 }
 

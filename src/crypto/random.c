@@ -14,18 +14,24 @@
 #include <ecluse/log.h>
 #include <errno.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define STRETCHED 4096u     /* requests from here on */
 
-/* ECLUSE_FAULT_RANDOM is "fail", or "same" for a generator that repeats itself. */
+/* ECLUSE_FAULT_RANDOM is "fail", "fail=N" from the Nth draw of the process on, or
+ * "same" for a generator that repeats itself. */
 #ifdef ECLUSE_FAULTS
 static bool broken(const char *how)
 {
+    static atomic_long draws;
     const char *fault = getenv("ECLUSE_FAULT_RANDOM");
-    return fault && strcmp(fault, how) == 0;
+
+    if (!fault || strncmp(fault, how, strlen(how)))
+        return false;
+    return fault[strlen(how)] != '=' || atomic_fetch_add(&draws, 1) + 1 >= atol(fault + strlen(how) + 1);
 }
 #else
 static bool broken(const char *how) { (void)how; return false; }

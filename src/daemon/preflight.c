@@ -25,7 +25,7 @@ int blame_state(const struct mount_config *c, const struct state *s, const char 
 {
     char file[PATH_MAX];
 
-    if ((error != E_STATE_DAMAGED && error != E_KEYRING) || !*s->damaged)
+    if ((error != E_STATE_DAMAGED && error != E_KEYRING && error != E_OLDER_STATE) || !*s->damaged)
         return blame(c, path, error);
     snprintf(file, sizeof file, "%.*s/%s", (int)(PATH_MAX - sizeof s->damaged - 2), path, s->damaged);
     return blame(c, file, error);
@@ -88,6 +88,9 @@ static int open_state(const struct mount_config *c, struct vault_files *f)
     int rc = state_path(path, c->state_dir, &f->vault.vault);
     if (rc)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
+    rc = place_check(path, c->store_path);
+    if (rc)
+        return blame(c, c->store_path, rc);
     rc = open_when_free(&f->state, path, &f->vault.vault);
     f->state_open = rc == 0;
     return blame_state(c, &f->state, rc == E_STATE_IN_USE ? c->store_path : path, rc);

@@ -4,7 +4,10 @@
  * interface (ecluse(1)): members may be added, never renamed.
  */
 #include "internal.h"
+#include <stdio.h>
 #include <unistd.h>
+
+#define HEADS_SHOWN (ANSWER_MAX - 8192u)  /* what an answer has room for */
 
 static void identity(const struct served *s, bool closing, struct buf *out)
 {
@@ -61,7 +64,35 @@ static void figures(const struct fs_status *f, struct buf *out)
     json_number(out, "foreign", (int64_t)f->foreign);
     json_number(out, "refused", (int64_t)f->refused);
     json_number(out, "unseen", (int64_t)f->unseen);
+    json_number(out, "forked", (int64_t)f->forked);
+    json_bool(out, "older", f->older);
     json_raw(out, "}");
+}
+
+static int head(void *ctx, const struct fs_head *h)
+{
+    struct buf *out = ctx;
+    char device[17];
+
+    snprintf(device, sizeof device, "%016llx", (unsigned long long)h->actor);
+    json_raw(out, out->data[out->len - 1] == '[' ? "{" : ", {");
+    json_string(out, "device", device);
+    json_bool(out, "own", h->own);
+    json_number(out, "number", (int64_t)h->seq);
+    json_number(out, "date", h->time);
+    json_string(out, "phrase", h->phrase);
+    json_raw(out, "}");
+    return out->len > HEADS_SHOWN ? -ENOBUFS : 0;
+}
+
+/* The last publication of each device that is known. */
+static int heads(const struct served *s, struct buf *out)
+{
+    json_key(out, "heads");
+    json_raw(out, "[");
+    int rc = fs_heads(s->fs, head, out);
+    json_raw(out, "]");
+    return rc == -ENOBUFS ? 0 : rc;
 }
 
 int report_status(const struct served *s, bool closing, struct buf *out)
@@ -83,6 +114,9 @@ int report_status(const struct served *s, bool closing, struct buf *out)
             return rc;
         json_number(out, "open_files", session_open_files(s->session));
         figures(&f, out);
+        rc = heads(s, out);
+        if (rc)
+            return rc;
     }
     return finish(out);
 }

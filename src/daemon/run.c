@@ -63,8 +63,10 @@ static int open_fs(struct served *s, struct vault_files *f)
     s->cloned = f->state.cloned;
     if (!rc)
         rc = fs_status(s->fs, &now);
-    if (!rc && c->notice && (s->cloned || now.unseen))
-        c->notice(c->ctx, s->cloned, now.unseen);
+    if (!rc && c->notice && (s->cloned || now.unseen || now.forked))
+        c->notice(c->ctx, s->cloned, &now);
+    if (!rc && !c->read_only)
+        rc = place_claim(f->state.dir, c->store_path);
     if (!rc && s->cloned && !c->read_only)
         rc = state_adopt(&f->state);
     return rc;

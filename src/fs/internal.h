@@ -35,6 +35,7 @@
 #include <ecluse/io.h>
 #include <ecluse/journal.h>
 #include <ecluse/log.h>
+#include <ecluse/publication.h>
 #include <ecluse/segment.h>
 #include <errno.h>
 #include <pthread.h>
@@ -227,6 +228,16 @@ struct publisher {
 
 #define DATA_LOCKS 64u
 
+/* --- what was seen of others: heads.c ------------------------------------- */
+
+struct head { struct publication_head self; struct id128 object; int64_t time; };
+
+struct heads {
+    struct head *v;            /* the last one of each actor */
+    size_t count;
+    uint64_t accepted, relied; /* the store may lack our own up to `accepted`, but not `relied` */
+};
+
 struct fs {
     struct fs_options opt;
     struct state *state;
@@ -244,7 +255,10 @@ struct fs {
     uint64_t next_ino, next_cookie;        /* meta */
     uint64_t *actors, *firsts;             /* constant once loaded; see actors.c */
     size_t actor_count;
-    uint64_t unseen;                       /* constant once mounted; see unseen.c */
+    atomic_ullong unseen, planted, forked; /* see unseen.c, fresh.c */
+    atomic_bool older;                     /* the store lacks what this device has seen */
+    pthread_mutex_t fresh;                 /* heads; see fresh.c */
+    struct heads heads;
     struct list hazards, fetched;          /* meta: see hazard.c */
     struct list limbo;                     /* meta: oldest first; see inode.c */
     atomic_uint limbo_count;
@@ -528,13 +542,35 @@ int publication_encode(struct fs *fs, const struct publication *p, const struct 
 struct dot { uint64_t actor, seq; bool more; };
 int publication_dot(const uint8_t *payload, size_t len, struct dot *out);
 
+/* --- heads.c: what was seen of others ---------------------------------------------- */
+/* Of a file, at most a few for each device there ever was. E_STATE_DAMAGED. */
+int heads_read(struct heads *h, int dir, const struct keyring *keys);
+int heads_write(const struct heads *h, int dir, const struct keyring *keys);
+int heads_decode(struct heads *h, const uint8_t *bytes, size_t len); /* E_FORMAT */
+void heads_encode(const struct heads *h, struct buf *out);
+struct head *heads_find(const struct heads *h, uint64_t actor);
+int heads_put(struct heads *h, const struct head *head);             /* one for each actor */
+void heads_drop(struct heads *h, struct head *head);
+void heads_free(struct heads *h);
+
 /* --- unseen.c ---------------------------------------------------------------------- */
-/* Counts, in fs->unseen, the publications in the store that the index does not know;
- * *ours: one of them is by the actor that this device is. */
-int unseen_look(struct fs *fs, bool *ours);
+/* A publication in an object that the index does not know. */
+struct stranger { struct head head; struct publication_head before; };
+/* Finds them all (struct stranger, one after another in *found), and counts in
+ * fs->unseen those that are not shown here, in fs->planted what is not authentic;
+ * *ours: one of them is by the actor that this device is, and unknown to it. */
+int unseen_look(struct fs *fs, struct buf *found, bool *ours);
+/* The last number of that actor that the index knows; 0 for strangers. */
+uint64_t unseen_last_known(const struct fs *fs, uint64_t actor);
 /* The publication that an object of the store carries; -ENOENT when it carries none.
  * Of fs only state, store, vault and suite are used. */
 int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out);
+
+/* --- fresh.c: is the store what this device has seen? ------------------------------ */
+/* At the mount, before anything is written. E_OLDER_STATE unless that is accepted. */
+int fresh_open(struct fs *fs, bool *ours);
+/* At any later time: E_OLDER_STATE while the store lacks something. */
+int fresh_check(struct fs *fs);
 
 /* The reverse maps of the segments being published, gathered from rows. */
 struct reverse;

@@ -31,6 +31,7 @@ static int init_locks(struct fs *fs)
     pthread_rwlock_init(&fs->gate, &attr);
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&fs->meta, NULL);
+    pthread_mutex_init(&fs->fresh, NULL);
     return cache_init(&fs->cache, CACHE_LIMIT);
 }
 
@@ -155,12 +156,9 @@ static int mark_intended(void *ctx, const struct segment_row *row)
     return 0;
 }
 
-/* Publications are this device's only proof of what the store must hold. */
 static int load_head(struct fs *fs)
 {
     struct publication_row p;
-    struct segment_row carrier;
-    uint64_t size;
 
     int rc = index_last_publication(fs->index, &p);
     if (rc)
@@ -168,28 +166,17 @@ static int load_head(struct fs *fs)
     fs->publish.seq = p.seq;
     fs->publish.time = p.time;
     memcpy(fs->publish.hash, p.hash, sizeof p.hash);
-    if (!p.done)               /* the publisher completes it first of all */
-        return index_scan_publication(fs->index, p.seq, mark_intended, fs);
-    rc = index_segment(fs->index, p.carrier, &carrier);
-    if (rc)
-        return rc == -ENOENT ? E_STATE_DAMAGED : rc;
-    rc = store_size(fs->store, &carrier.id, &size);
-    if (rc == E_NOT_ARRIVED || (!rc && size != carrier.length)) {
-        char id[ID_TEXT];
-        id_format(&carrier.id, id);
-        log_error("ECL-0320 the last publication %llu (object %s) is not in the store: E_OLDER_STATE",
-                  (unsigned long long)p.seq, id);
-        return E_OLDER_STATE;
-    }
-    return rc;
+    /* One that is not done the publisher completes first of all. */
+    return p.done ? 0 : index_scan_publication(fs->index, p.seq, mark_intended, fs);
 }
 
-/* What the lock file cannot tell, the store may: see unseen.c. */
+/* Is the store what this device has seen (fresh.c)?  And what the lock file cannot
+ * tell, the store may: unseen.c. */
 static int look_around(struct fs *fs)
 {
     bool ours;
 
-    int rc = unseen_look(fs, &ours);
+    int rc = fresh_open(fs, &ours);
     if (rc || !ours)
         return rc;
     if (!fs->opt.read_only)
@@ -286,6 +273,7 @@ int fs_close(struct fs *fs)
     cache_free(fs);
     free(fs->actors);
     free(fs->firsts);
+    heads_free(&fs->heads);
     free(fs);
     return rc;
 }

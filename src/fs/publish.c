@@ -481,7 +481,9 @@ static int publish_all(struct fs *fs)
         return 0;
     if (atomic_load(&fs->latched))
         return E_LATCHED;
-    int rc = publish_complete(fs);
+    int rc = fresh_check(fs);    /* nothing is built upon a store that went back */
+    if (!rc)
+        rc = publish_complete(fs);
     if (!rc)
         rc = index_unpublished(fs->index);
     if (rc == 1)

@@ -116,12 +116,16 @@ static int decide_order(struct rebuild *b)
     if (rc)
         return rc;
     tell(b);
+    if (!rc)
+        rc = rebuild_heads(b);
     r->publications = b->chain.count;
     r->pending = b->chain.pending;
     r->branches = b->chain.branches;
     r->refused = b->chain.forked + b->chain.broken;
     if (b->chain.count)
         r->time = b->survey.links[b->chain.order[b->chain.count - 1]].time;
+    if (rc)
+        return rc;
     if (b->o->partial)
         return 0;
     if (b->chain.forked)
@@ -382,6 +386,8 @@ static int fill(struct rebuild *b)
         rc = layout_journal(b->renewal.files.dir, keyring_local_key(b->o->keys));
     if (!rc)
         rc = keyring_save(b->o->keys, b->renewal.files.dir, "keyring");
+    if (!rc)
+        rc = rebuild_keep_heads(b);
     return rc ? rc : ballast_make(b->renewal.files.dir);
 }
 

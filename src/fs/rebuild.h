@@ -126,6 +126,11 @@ int publication_read(struct rebuild *b, const struct link *l, struct buf *footer
 int publication_meaning(struct rebuild *b, struct publication_view *v, struct meaning *m);
 void rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
 
+/* --- rebuild_heads.c --------------------------------------------------------------------- */
+
+int rebuild_heads(struct rebuild *b);
+int rebuild_keep_heads(struct rebuild *b);
+
 /* --- keep.c, kept_files.c, mend.c --------------------------------------------------------- */
 
 int keep_unpublished(struct rebuild *b);

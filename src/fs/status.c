@@ -77,7 +77,9 @@ int fs_status(struct fs *fs, struct fs_status *out)
     out->missing = atomic_load(&fs->missing);
     out->foreign = atomic_load(&fs->foreign);
     out->refused = atomic_load(&fs->refused);
-    out->unseen = fs->unseen;
+    out->unseen = atomic_load(&fs->unseen);
+    out->forked = atomic_load(&fs->forked);
+    out->older = atomic_load(&fs->older);
     return 0;
 }
 
@@ -112,6 +114,7 @@ int fs_survey(struct fs *fs)
     if (rc)
         return rc;
     atomic_store(&fs->missing, s.missing);
-    atomic_store(&fs->foreign, s.foreign);
-    return 0;
+    atomic_store(&fs->foreign, s.foreign + atomic_load(&fs->planted));
+    rc = fresh_check(fs);
+    return rc == E_OLDER_STATE ? 0 : rc;
 }

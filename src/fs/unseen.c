@@ -2,18 +2,21 @@
 /*
  * Publications in the store that this device's index does not know.
  *
- * Two things bring them there: a copy of this state that publishes as well, and
- * an index that was turned back (a backup restored onto the same inodes, a disk
- * or machine set back to a snapshot), which no lock file can tell.  If one of
- * them is of the very actor that we are, with a number that we would give out
- * next, then we are a copy ourselves, and must become somebody else before we
- * write: (actor, number) would name two publications, and two files would
- * share one inode number.  So this is looked for at each mount.
+ * Three things bring them there: a copy of this state that publishes as well, an
+ * index that was turned back (a backup restored onto the same inodes, a disk or
+ * machine set back to a snapshot), which no lock file can tell, and a store that
+ * shows another history than the one this device knows.  If one of them is of
+ * the very actor that we are, with a number that we would give out next, then we
+ * are a copy ourselves, and must become somebody else before we write: (actor,
+ * number) would name two publications, and two files would share one inode
+ * number.  So this is looked for at each mount.  What they say of each other and of
+ * us is for fresh.c to judge.
  *
  * The index knows the ids of all objects of ours, so that usually the whole
  * question is a listing of names; only objects that it does not know are
- * opened.  What fails to authenticate, is not whole, or is no publication says
- * nothing here: a store can hide a publication, but forge none.
+ * opened.  What fails to authenticate is logged and counted as foreign, and says
+ * nothing here: a store can hide a publication, but forge none.  What is not
+ * whole has not arrived.
  *
  * Not promised: noticing what the store does not show (yet).
  */
@@ -22,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct search { struct fs *fs; struct buf known, strangers; };
+struct search { struct fs *fs; struct buf known, listed; uint64_t planted; };
 
 static int by_id(const void *a, const void *b) { return memcmp(a, b, sizeof(struct id128)); }
 
@@ -33,15 +36,20 @@ static int note_known(void *ctx, const struct segment_row *row)
     return s->known.failed ? -ENOMEM : 0;
 }
 
-static int note_stranger(void *ctx, const struct id128 *id, uint64_t size)
+static int note_listed(void *ctx, const struct id128 *id, uint64_t size)
 {
     struct search *s = ctx;
-    size_t count = s->known.len / sizeof *id;
 
-    if (segment_size_class(size) != size || (count && bsearch(id, s->known.data, count, sizeof *id, by_id)))
-        return 0;
-    buf_append(&s->strangers, id->b, sizeof id->b);
-    return s->strangers.failed ? -ENOMEM : 0;
+    s->planted += size > SEGMENT_MAX;
+    if (segment_size_class(size) == size)
+        buf_append(&s->listed, id->b, sizeof id->b);
+    return s->listed.failed ? -ENOMEM : 0;
+}
+
+static bool is_known(const struct search *s, const struct id128 *id)
+{
+    size_t count = s->known.len / sizeof *id;
+    return count && bsearch(id, s->known.data, count, sizeof *id, by_id);
 }
 
 /* --- opening an unknown object ----------------------------------------------------- */
@@ -92,33 +100,44 @@ static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *l
     return rc;
 }
 
-int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
+/* The publication that an object carries; the view borrows from *footer (malloc'd).
+ * -ENOENT when it carries none. */
+static int read_publication(struct fs *fs, const struct id128 *id, uint8_t **footer, struct footer_view *out)
 {
     struct segment_key *key = NULL;
-    struct footer_view view;
-    uint8_t *footer = NULL;
     size_t len = 0;
 
+    *footer = NULL;
     int fd = store_get(fs->store, id);
     if (fd < 0)
         return fd;
     int rc = open_key(fs, fd, id, &key);
     if (!rc)
-        rc = read_footer(fd, key, &footer, &len);
+        rc = read_footer(fd, key, footer, &len);
     if (!rc)
-        rc = footer_parse(footer, len, &view);
+        rc = footer_parse(*footer, len, out);
     if (!rc)
-        rc = view.kind == PAYLOAD_PUBLICATION ? publication_dot(view.payload, view.payload_len, out) : -ENOENT;
-    free(footer);
+        rc = out->kind == PAYLOAD_PUBLICATION ? 0 : -ENOENT;
     segment_key_free(key);
     close(fd);
     return rc;
 }
 
+int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
+{
+    struct footer_view view;
+    uint8_t *footer;
+
+    int rc = read_publication(fs, id, &footer, &view);
+    if (!rc)
+        rc = publication_dot(view.payload, view.payload_len, out);
+    free(footer);
+    return rc;
+}
+
 /* --- judging ------------------------------------------------------------------------- */
 
-/* The last number of that actor that the index knows; 0 for strangers. */
-static uint64_t last_known(const struct fs *fs, uint64_t actor)
+uint64_t unseen_last_known(const struct fs *fs, uint64_t actor)
 {
     for (size_t k = fs->actor_count; k--;)
         if (fs->actors[k] == actor)
@@ -126,42 +145,85 @@ static uint64_t last_known(const struct fs *fs, uint64_t actor)
     return 0;
 }
 
-static int judge(struct fs *fs, const struct id128 *id, bool *ours)
+/* An object may carry only what says so: else it was copied from another one. */
+static bool carries_itself(struct publication_view v, const struct id128 *id)
 {
-    char text[ID_TEXT];
-    struct dot dot;
+    struct publication_segment s;
 
-    int rc = unseen_dot(fs, id, &dot);
-    if (rc)
-        return rc == -ENOMEM ? rc : 0;
-    if (dot.seq <= last_known(fs, dot.actor))
-        return 0;
-    fs->unseen += !dot.more;     /* a part alone shows nothing: its series was left, or another part closes it */
-    if (dot.actor == keyring_actor(fs->state->keys)) {
-        id_format(id, text);
-        log_warning("ECL-0321 publication %llu (object %s) is of this device, whose index does not know it",
-                    (unsigned long long)dot.seq, text);
-        *ours = true;
-    }
-    return 0;
+    while (publication_next_segment(&v, &s))
+        if (s.carrier)
+            return id_equal(&s.id, id);
+    return false;
 }
 
-int unseen_look(struct fs *fs, bool *ours)
+static int meet(struct fs *fs, const struct id128 *id, const struct footer_view *f, struct buf *found, bool *ours)
+{
+    struct stranger s = { .head.object = *id };
+    struct publication_view v;
+    char text[ID_TEXT];
+
+    int rc = publication_parse(f->payload, f->payload_len, &v);
+    if (rc || !carries_itself(v, id))
+        return rc ? rc : E_FORMAT;
+    s.head.self = (struct publication_head){ .actor = v.actor, .seq = v.seq };
+    s.head.time = (int64_t)v.time;
+    s.before = v.before;
+    crypto_sha256(f->payload, f->payload_len, s.head.self.hash);
+    buf_append(found, &s, sizeof s);
+    if (v.seq <= unseen_last_known(fs, v.actor))
+        return found->failed ? -ENOMEM : 0;
+    fs->unseen += !v.more;       /* a part alone shows nothing: its series was left, or another part closes it */
+    if (v.actor == keyring_actor(fs->state->keys)) {
+        id_format(id, text);
+        log_warning("ECL-0321 publication %llu (object %s) is of this device, whose index does not know it",
+                    (unsigned long long)v.seq, text);
+        *ours = true;
+    }
+    return found->failed ? -ENOMEM : 0;
+}
+
+/* Whose failure says something of the object, and not of this machine. */
+static bool is_verdict(int rc) { return rc == E_AUTH || rc == E_FORMAT || rc == E_NEWER_FORMAT; }
+
+static int judge(struct search *s, const struct id128 *id, struct buf *found, bool *ours)
+{
+    char text[ID_TEXT];
+    struct footer_view view;
+    uint8_t *footer;
+
+    int rc = read_publication(s->fs, id, &footer, &view);
+    if (!rc)
+        rc = meet(s->fs, id, &view, found, ours);
+    free(footer);
+    if (is_verdict(rc)) {
+        id_format(id, text);
+        log_warning("ECL-0322 object %s in the store is nothing of this vault's: %s; it is ignored", text,
+                    error_name(rc));
+        s->planted++;
+    }
+    return rc == -ENOMEM ? rc : 0;
+}
+
+int unseen_look(struct fs *fs, struct buf *found, bool *ours)
 {
     struct search s = { .fs = fs };
     struct id128 id;
 
     *ours = false;
-    int rc = index_scan_segments(fs->index, 0, note_known, &s);
+    fs->unseen = 0;
+    /* Listed before the index is asked: what is published meanwhile is not listed, or known. */
+    int rc = store_list(fs->store, note_listed, NULL, &s);
+    if (!rc)
+        rc = index_scan_segments(fs->index, 0, note_known, &s);
     if (!rc && s.known.len)
         qsort(s.known.data, s.known.len / sizeof id, sizeof id, by_id);
-    if (!rc)
-        rc = store_list(fs->store, note_stranger, NULL, &s);
-    for (size_t at = 0; !rc && at < s.strangers.len; at += sizeof id) {
-        memcpy(&id, s.strangers.data + at, sizeof id);
-        rc = judge(fs, &id, ours);
+    for (size_t at = 0; !rc && at < s.listed.len; at += sizeof id) {
+        memcpy(&id, s.listed.data + at, sizeof id);
+        if (!is_known(&s, &id))
+            rc = judge(&s, &id, found, ours);
     }
+    fs->planted = s.planted;
     buf_free(&s.known);
-    buf_free(&s.strangers);
+    buf_free(&s.listed);
     return rc;
 }

@@ -239,6 +239,8 @@ static int fill_state(struct making *m)
     if (!rc)
         rc = layout_journal(s->dir, keyring_local_key(m->keys));
     if (!rc)
+        rc = place_claim(s->dir, m->store.path);
+    if (!rc)
         rc = ballast_make(s->dir);
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
 }

@@ -125,6 +125,13 @@ void store_close(struct store *s)
     free(s);
 }
 
+bool store_present(struct store *s)
+{
+    struct stat st;
+
+    return reach_stat(s->root, s->header, &st) == 0;
+}
+
 /* A file without a name is the trial that leaves no trace; where there are none,
  * or no inode is left, what the permissions say has to do. */
 static int try_nameless(int dir)
@@ -154,6 +161,11 @@ int store_writable(struct store *s)
     if (dir >= 0)
         close(dir);
     return rc == -EROFS || rc == -EACCES || rc == -EPERM ? E_STORE_READ_ONLY : rc;
+}
+
+const char *store_header_name(const struct store *s)
+{
+    return s->header;
 }
 
 int store_statvfs(struct store *s, struct statvfs *out)

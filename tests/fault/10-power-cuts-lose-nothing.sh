@@ -72,7 +72,8 @@ cut_during() {
     begun=$(progress)
     more=$((begun + 5 + RANDOM % 60))
     [ "$when" = load ] || { flush_all_the_time & others+=($!); }
-    enough() { [ "$(progress)" -ge $more ]; }
+    # Of each writer something, or there would be nothing of it to look for.
+    enough() { [ "$(progress)" -ge $more ] && [ "$(find "$TMP" -maxdepth 1 -name 'log.*' -size +0 | wc -l)" = $WRITERS ]; }
     until_true enough
     if [ "$when" = unmount ]; then
         kill "${LOAD[@]}"

@@ -26,7 +26,7 @@ export ECLUSE_NONCE_LOG=$TMP/log
 make_vault
 expect_exit 0 "$TOOLS/nonces" "$TMP/log"
 records=$(($(stat -c %s "$TMP/log") / 32))
-{ cat "$TMP/log" && tail -c +$((32 * (RANDOM % records) + 1)) "$TMP/log" | head -c 32; } >"$TMP/log-planted"
+{ cat "$TMP/log" && dd if="$TMP/log" bs=32 skip=$((RANDOM % records)) count=1 status=none; } >"$TMP/log-planted"
 expect_exit 1 "$TOOLS/nonces" "$TMP/log-planted"
 grep -q ', 1 repeated$' "$TMP/said" || fail "not exactly the planted one: $(cat "$TMP/said")"
 head -c 31 "$TMP/log" >"$TMP/log-cut"

@@ -95,18 +95,20 @@ chmod 600 "$TMP/exposed"
 umount "$TMP/exposed"
 umount_vault
 
-# A user's.
+# A user's, in a place of its own, with a path short enough for a socket's name.
+run=$(mktemp -d /tmp/run.XXXXXX)
+trap 'status=$?; rm -rf "$run"; (exit $status); cleanup' EXIT
 install -d -o 65534 -g 65534 -m 755 "$USER_HOME" "$USER_HOME/mnt"
-install -d -o 65534 -g 65534 -m 700 "$USER_HOME/run"
+chown 65534:65534 "$run"
 (umask 077 && echo phrase >"$USER_HOME/pass" && chown 65534:65534 "$USER_HOME/pass")
 as_user "$ECLUSE" init --passfile "$USER_HOME/pass" --recovery-out "$USER_HOME/sheet" "$USER_HOME/store" >/dev/null
-as_user XDG_RUNTIME_DIR="$USER_HOME/run" "$ECLUSE" mount --passfile "$USER_HOME/pass" "$USER_HOME/store" "$USER_HOME/mnt"
-socket=$(socket_of "$USER_HOME/run" "$USER_HOME/mnt")
+as_user XDG_RUNTIME_DIR="$run" "$ECLUSE" mount --passfile "$USER_HOME/pass" "$USER_HOME/store" "$USER_HOME/mnt"
+socket=$(socket_of "$run" "$USER_HOME/mnt")
 expect "the user's socket is found" test -S "$socket"
 pid=$("$TOOLS/poke" "$socket" say ping | sed 's/.*"pid": *\([0-9]*\).*/\1/')
 endure "$USER_HOME/mnt" user
 if other "$TOOLS/poke" "$socket" say status >"$TMP/said" 2>&1; then fail "another user reached the user's socket"; fi
 # Root may ask: it could do anything anyway.
 "$TOOLS/poke" "$socket" say flush | grep -q '"code": *0' || fail "root is not listened to"
-as_user XDG_RUNTIME_DIR="$USER_HOME/run" "$ECLUSE" umount "$USER_HOME/mnt"
+as_user XDG_RUNTIME_DIR="$run" "$ECLUSE" umount "$USER_HOME/mnt"
 until_true gone "$pid"

@@ -2,9 +2,10 @@
 /*
  * Runs a command on a terminal of its own and answers its secret questions.
  *
- *   terminal ANSWER... -- COMMAND [ARGUMENT...]
+ *   terminal [-e] ANSWER... -- COMMAND [ARGUMENT...]
  *
- * An answer is typed only when the command has switched the echo off; what the
+ * An answer is typed only when the command has switched the echo off (with -e: when
+ * what it showed ends in a space, as a question does); what the
  * terminal shows goes to standard output.  The exit code is the command's; 99 when
  * it ended or waited a minute before every answer was asked for.
  */
@@ -27,6 +28,7 @@ static bool echo_is_off(int terminal)
 }
 
 static char last_shown = '\n';
+static bool with_echo;
 
 /* Shows output for a moment; false when the command has gone. */
 static bool show(int terminal)
@@ -48,7 +50,7 @@ static bool show(int terminal)
 static bool answer(int terminal, const char *text)
 {
     time_t end = time(NULL) + 60;
-    while (!echo_is_off(terminal) || last_shown == '\n')
+    while (with_echo ? last_shown != ' ' : !echo_is_off(terminal) || last_shown == '\n')
         if (!show(terminal) || time(NULL) > end)
             return false;
     last_shown = '\n';
@@ -59,10 +61,14 @@ int main(int argc, char **argv)
 {
     int terminal, status = 0, i = 1, split = 1;
     bool asked = true;
+    if (argc > 1 && strcmp(argv[1], "-e") == 0) {
+        with_echo = true;
+        i++;
+    }
     while (split < argc && strcmp(argv[split], "--") != 0)
         split++;
     if (split + 1 >= argc) {
-        fprintf(stderr, "usage: terminal ANSWER... -- COMMAND [ARGUMENT...]\n");
+        fprintf(stderr, "usage: terminal [-e] ANSWER... -- COMMAND [ARGUMENT...]\n");
         return 2;
     }
     pid_t child = forkpty(&terminal, NULL, NULL, NULL);
@@ -73,7 +79,7 @@ int main(int argc, char **argv)
     for (; child > 0 && asked && i < split; i++)
         asked = answer(terminal, argv[i]);
     if (!asked)
-        fprintf(stderr, "the command did not ask for answer %d with the echo off\n", i - 1);
+        fprintf(stderr, "the command did not ask for answer %d%s\n", i - 1, with_echo ? "" : " with the echo off");
     time_t end = time(NULL) + 60;
     while (asked && show(terminal) && time(NULL) <= end)
         ;

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * ecluse manifest: the SHA-256 of every object, for sha256sum -c and for
+ * “ecluse check --no-key --manifest”.
+ *
+ * Never into the store, which is to hold nothing but objects; a file that is there
+ * already is not replaced; what was begun and failed is removed.
+ */
+#include "checkup.h"
+#include <ecluse/check.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct manifest_work {
+    char *output;
+    FILE *out;
+    struct unlocked vault;
+    struct progress progress;
+    uint64_t left_out, foreign;
+};
+
+enum { MANIFEST_OUTPUT = 1024 };
+
+static int parse(struct manifest_work *m, int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "output", required_argument, NULL, MANIFEST_OUTPUT },
+        { NULL, 0, NULL, 0 },
+    };
+    int found, rc = EXIT_DONE;
+
+    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1)
+        rc = found == MANIFEST_OUTPUT ? option_set(&m->output, optarg) : option_error(argc, argv, found);
+    if (!rc && argc - optind != 1)
+        rc = usage_error(argv[0], _("one store is expected"));
+    return rc;
+}
+
+/* Where standard output goes, when that is a file. */
+static bool output_is_inside(const struct manifest_work *m)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (m->output)
+        return path_within(m->output, m->vault.path);
+    if (fstat(STDOUT_FILENO, &st) || !S_ISREG(st.st_mode))
+        return false;
+    ssize_t len = readlink("/proc/self/fd/1", path, sizeof path - 1);
+    path[len > 0 ? len : 0] = '\0';
+    return len > 0 && path_within(path, m->vault.path);
+}
+
+static int open_output(struct manifest_work *m, const char *command)
+{
+    m->out = stdout;
+    if (output_is_inside(m))
+        return usage_error(command, _("the manifest must not lie inside the store"));
+    if (!m->output)
+        return EXIT_DONE;
+    int fd = open(m->output, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    m->out = fd < 0 ? NULL : fdopen(fd, "w");
+    return m->out ? EXIT_DONE : complain(-errno, m->output);
+}
+
+static int put(void *ctx, const char *line)
+{
+    struct manifest_work *m = ctx;
+
+    if (m->out == stdout)
+        progress_clear(&m->progress);
+    return fputs(line, m->out) < 0 ? -errno : 0;
+}
+
+static int left_out(void *ctx, const char *path, int error)
+{
+    struct manifest_work *m = ctx;
+
+    progress_clear(&m->progress);
+    m->left_out++;
+    complain(error, path);
+    return 0;
+}
+
+static int foreign(void *ctx, const char *path)
+{
+    (void)path;
+    ((struct manifest_work *)ctx)->foreign++;
+    return 0;
+}
+
+static void show(void *ctx, uint64_t done, uint64_t total)
+{
+    struct manifest_work *m = ctx;
+    progress_show(&m->progress, _("Reading everything"), done, total);
+}
+
+static int write_it(struct manifest_work *m)
+{
+    struct manifest_options o = {
+        .store = m->vault.store, .header = m->vault.header, .header_len = m->vault.header_len, .put = put,
+        .left_out = left_out, .foreign = foreign, .progress = show, .ctx = m,
+    };
+
+    int rc = manifest_write(&o);
+    progress_clear(&m->progress);
+    if (fflush(m->out) && !rc)
+        rc = -errno;
+    if (m->output && fsync(fileno(m->out)) && errno != EINVAL && errno != EROFS && !rc)
+        rc = -errno;
+    if (m->output && fclose(m->out) && !rc)
+        rc = -errno;
+    if (rc && m->output)
+        unlink(m->output);
+    return rc;
+}
+
+static int run(struct manifest_work *m, int argc, char **argv)
+{
+    int rc = parse(m, argc, argv);
+    if (rc)
+        return rc;
+    const char *store = argv[optind];
+    rc = unlocked_store(&m->vault, store);
+    if (rc)
+        return complain(rc, m->vault.blamed);
+    rc = open_output(m, argv[0]);
+    if (rc)
+        return rc;
+    rc = write_it(m);
+    if (rc)
+        return complain(rc, m->output ? m->output : store);
+    if (m->foreign)
+        fprintf(stderr, _("Foreign files in the store, not in the manifest: %llu.\n"), (unsigned long long)m->foreign);
+    if (m->left_out)
+        fprintf(stderr, _("Objects that are not whole, not in the manifest: %llu.\n"), (unsigned long long)m->left_out);
+    return m->left_out ? EXIT_INTEGRITY : EXIT_DONE;
+}
+
+int command_manifest(int argc, char **argv)
+{
+    struct manifest_work m = { 0 };
+
+    int rc = run(&m, argc, argv);
+    unlocked_close(&m.vault);
+    free(m.output);
+    return rc;
+}

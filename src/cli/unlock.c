@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
+/*
+ * A store and the keys to read it, for commands that change nothing.
+ *
+ * The recovery key suffices, and then nothing local is looked at.  Otherwise the
+ * keyring of this device's state is opened with its passphrase or key file.  A state
+ * that a daemon has locked, or that is damaged, still gives its keyring, which is
+ * only ever replaced whole.
+ */
+#include "checkup.h"
+#include <ecluse/rebuild.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+bool key_option(struct key_options *k, int found, const char *value, int *rc)
+{
+    switch (found) {
+    case OPTION_PASSFILE: *rc = option_set(&k->sources.passfile, value); return true;
+    case OPTION_EXTPASS: *rc = option_set(&k->sources.extpass, value); return true;
+    case OPTION_KEYFILE: *rc = option_set(&k->sources.keyfile, value); return true;
+    case OPTION_STATE: *rc = option_set(&k->state, value); return true;
+    case OPTION_RECOVERY_FILE: *rc = option_set(&k->recovery_file, value); return true;
+    case OPTION_RECOVERY: k->recovery = true; return true;
+    default: return false;
+    }
+}
+
+bool key_options_any(const struct key_options *k)
+{
+    return k->sources.passfile || k->sources.extpass || k->sources.keyfile || k->recovery_file || k->recovery;
+}
+
+int key_options_check(const struct key_options *k, const char *command)
+{
+    if (!!k->sources.passfile + !!k->sources.extpass + !!k->sources.keyfile + !!k->recovery_file + k->recovery > 1)
+        return usage_error(command, _("only one way to open the vault can be given"));
+    return EXIT_DONE;
+}
+
+void key_options_free(struct key_options *k)
+{
+    free(k->sources.passfile);
+    free(k->sources.extpass);
+    free(k->sources.keyfile);
+    free(k->recovery_file);
+    free(k->state);
+}
+
+static int blamed_path(struct unlocked *u, const char *path, int error)
+{
+    if (error)
+        snprintf(u->blamed, sizeof u->blamed, "%s", path);
+    return error;
+}
+
+int unlocked_store(struct unlocked *u, const char *store)
+{
+    if (!realpath(store, u->path))
+        return blamed_path(u, store, errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno);
+    int rc = store_open(&u->store, u->path, &u->header, &u->header_len);
+    if (!rc)
+        rc = vault_header_parse(u->header, u->header_len, &u->vault);
+    return blamed_path(u, store, rc);
+}
+
+static int check_header(const struct unlocked *u, const struct keyring *k)
+{
+    const uint8_t *epoch0 = keyring_epoch_key(k, 0);
+
+    if (!epoch0)
+        return E_KEYRING;
+    if (u->header_len != VAULT_HEADER_SIZE || keyring_suite(k) != u->vault.suite)
+        return E_STORE_HEADER;
+    return vault_header_check(u->header, epoch0);
+}
+
+/* --- the recovery key ------------------------------------------------------------------ */
+
+static int with_recovery(struct unlocked *u, const struct key_options *k)
+{
+    struct secret s = { 0 };
+
+    int rc = secret_recovery(k->recovery_file, &s, u->blamed);
+    if (rc)
+        return rc;
+    rc = keyring_create(&u->own, &u->vault.vault, u->vault.suite, s.bytes);
+    secret_drop(&s);
+    if (!rc && check_header(u, u->own))
+        rc = E_PASSPHRASE;       /* another vault's key, or an altered header: it cannot be told */
+    u->keys = u->own;
+    return blamed_path(u, k->recovery_file ? k->recovery_file : u->path, rc);
+}
+
+/* --- the state of this device ------------------------------------------------------------- */
+
+/* The keyring alone, of a state that cannot be had as a whole. */
+static int load_keyring(struct unlocked *u)
+{
+    int dir = open(u->state_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return errno == ENOENT ? E_STATE_MISSING : -errno;
+    int rc = keyring_load(&u->own, dir, "keyring");
+    close(dir);
+    if (rc == -ENOENT)
+        rc = E_KEYRING;
+    if (!rc && !id_equal(keyring_vault(u->own), &u->vault.vault))
+        rc = E_STATE_FOREIGN;
+    return rc;
+}
+
+static int open_state(struct unlocked *u, const struct key_options *k)
+{
+    int rc = state_path(u->state_path, k->state, &u->vault.vault);
+    if (!rc)
+        rc = state_open(&u->state, u->state_path, &u->vault.vault);
+    u->part = rc == 0 ? STATE_OPEN : rc == E_STATE_IN_USE ? STATE_BUSY : rc == E_STATE_DAMAGED ? STATE_BROKEN : STATE_UNUSED;
+    if (u->part == STATE_BUSY || u->part == STATE_BROKEN)
+        rc = load_keyring(u);
+    return blamed_path(u, u->state_path, rc);
+}
+
+static int with_state(struct unlocked *u, const struct key_options *k, const char *shown)
+{
+    char prompt[PATH_MAX + 64];
+    struct secret s = { 0 };
+
+    int rc = open_state(u, k);
+    if (rc)
+        return rc;
+    struct keyring *keys = u->part == STATE_OPEN ? u->state.keys : u->own;
+    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), shown);
+    rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
+    if (rc)
+        return rc;
+    rc = keyring_unlock(keys, s.kind, s.bytes, s.len);
+    secret_drop(&s);
+    if (rc)
+        return blamed_path(u, rc == E_PASSPHRASE ? shown : u->state_path, rc);
+    u->keys = keys;
+    return blamed_path(u, shown, check_header(u, keys));
+}
+
+int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown)
+{
+    return k->recovery || k->recovery_file ? with_recovery(u, k) : with_state(u, k, shown);
+}
+
+void unlocked_close(struct unlocked *u)
+{
+    keyring_free(u->own);
+    if (u->part == STATE_OPEN)
+        state_close(&u->state);
+    store_close(u->store);
+    free(u->header);
+    *u = (struct unlocked){ 0 };
+}

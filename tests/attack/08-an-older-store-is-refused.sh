@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: LiLiQ-Rplus-1.1
+#
+# Row 8: any single object, then the whole store, of an older snapshot: unmounted and
+# mounted.  Refused, and latched, until the store is whole again or the user accepts,
+# which loses nothing that this device has.
+. "$(dirname "$0")/lib.sh"
+
+make_attacked
+opens "a new vault"
+fill
+close_vault
+keep old
+opens "nothing is wrong"
+whole "nothing is wrong"
+echo newer >"$TRUTH/newer" && cp -a "$TRUTH/newer" "$MNT/"
+head -c 70000 /dev/urandom >"$TRUTH/folder/3" && cp "$TRUTH/folder/3" "$MNT/folder/3"
+flush_vault
+close_vault
+# Single objects. Objects are never rewritten, so what an old snapshot has of one is that
+# very object, or nothing.
+for object in $(cd "$STORE" && find segments -type f | sort); do
+    [ -f "$TMP/kept-old/store/$object" ] || continue
+    cp -af "$TMP/kept-old/store/$object" "$STORE/$object"
+done
+opens "single objects restored are the same objects"
+whole "single objects restored are the same objects"
+close_vault
+keep new
+
+# The whole store: refused, twice, in both languages, and nothing is touched.
+back_store old
+for _ in 1 2; do unchanged "the refusal" refused 7 "an older store"; done
+id=$(sed -n 's/^ECL-0320 .*object \([0-9a-f]*\)).*/\1/p' "$TMP/said")
+[ -f "$TMP/kept-new/store/segments/${id:0:2}/${id:2}" ] || fail "the log names no object that is gone: $(cat "$TMP/said")"
+says "^ecluse: $(path_of "$id"): the store is older than what this device has already seen"
+says "ecluse accept --older $STORE"
+unchanged "a refused read-only mount" eval '! open_vault -o ro'
+# Without a terminal, or with another answer than yes, it stays refused.
+accept() { "$ECLUSE" accept --older --keyfile "$KEY" --state "$STATE" "$@" "$STORE" >"$TMP/said" 2>&1 </dev/null; }
+expect_exit 7 "$ECLUSE" accept --older --keyfile "$KEY" --state "$STATE" "$STORE" </dev/null
+says 'not accepted'
+refused 7 "after a question that nobody answered"
+"$TOOLS/terminal" -e no -- "$ECLUSE" accept --older --keyfile "$KEY" --state "$STATE" "$STORE" >"$TMP/said" 2>&1 && fail "no was taken for yes"
+says 'lacks what this device has already seen'
+refused 7 "after a no"
+expect_exit 1 "$ECLUSE" accept --keyfile "$KEY" --state "$STATE" "$STORE"
+
+# It is a latch of what was seen and not of the store: one that catches up is right again.
+back_store new
+opens "the store caught up"
+whole "the store caught up"
+close_vault
+
+# The same with an intent on its way when the daemon died, and half of it in the store.
+if [ -x "$ROOT/build/faults/ecluse" ] && case $ECLUSE in */faults/*) true ;; *) false ;; esac; then
+    ECLUSE_FAULT=publication:kill open_vault
+    head -c 9000 /dev/urandom >"$TRUTH/on-its-way" && cp "$TRUTH/on-its-way" "$MNT/"
+    pid=$(daemon_pid)
+    flush_vault 2>"$TMP/said" && fail "the point was not passed"
+    until_true gone "$pid"
+    umount -l "$MNT" 2>/dev/null || true
+    back_store old
+    refused 7 "an older store, with a publication on its way"
+    back_store new
+    opens "the publication is completed"
+    whole "the publication is completed"
+    close_vault
+    keep new
+fi
+
+# While mounted: what is open, or read again, is the truth or EIO; nothing is published
+# upon it; the user is told; and when the store is whole again all goes on.
+opens "before the store goes back"
+mv "$STORE/segments" "$TMP/segments.new" && cp -a "$TMP/kept-old/store/segments" "$STORE/"
+agrees "gone back while mounted"
+same "status says so" true "$(status_field older)"
+"$ECLUSE" status --state "$STATE" "$MNT" >"$TMP/said" && says 'lacks what this device has already seen'
+echo meanwhile >"$TRUTH/meanwhile" && cp "$TRUTH/meanwhile" "$MNT/"
+expect_exit 7 flush_vault
+same "nothing was put into it" "$(cd "$TMP/kept-old/store" && find . -type f | sort)" "$(cd "$STORE" && find . -type f | sort)"
+agrees "gone back while mounted, and written to"
+rm -rf "$STORE/segments" && mv "$TMP/segments.new" "$STORE/segments"
+flush_vault || fail "the store is whole again, and it does not publish"
+whole "whole again while mounted"
+# And unmounted while it is older.
+mv "$STORE/segments" "$TMP/segments.new" && cp -a "$TMP/kept-old/store/segments" "$STORE/"
+echo later >"$TRUTH/later" && cp "$TRUTH/later" "$MNT/"
+close_vault && fail "the unmount says that it published"
+grep -q 'older than what this device' "$TMP/said.umount" || fail "the unmount does not say why: $(cat "$TMP/said.umount")"
+refused 7 "unmounted while it was older"
+
+# Accepted: what was not published is published, names stay, what is gone is named.
+"$TOOLS/terminal" -e yes -- "$ECLUSE" accept --older --keyfile "$KEY" --state "$STATE" "$STORE" >"$TMP/said" 2>&1 || fail "accept: $(cat "$TMP/said")"
+says 'publications of this device: [1-9]'
+says '^  /?folder/3'
+opens "after accept"
+agrees "after accept"
+[ "$eio" -gt 0 ] || fail "contents that are gone were read"
+same "what was not published is in the store" later "$(cat "$MNT/later")"
+[ "$(status_field missing)" -gt 0 ] || fail "nothing is missing"
+echo on >"$TRUTH/on" && cp "$TRUTH/on" "$MNT/"
+flush_vault || fail "after accept nothing is published"
+close_vault
+keep accepted
+# Whoever recovers from it is told that there is a gap, and may have what is before it.
+recover() { "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$TMP/recovered" "$@" "$STORE"; }
+expect_exit 8 recover
+says 'waiting for what is missing: [1-9]'
+expect_exit 0 recover --partial
+says '^  Device [0-9a-f]{8}: publication [0-9]+, .*: [a-z]+ [a-z]+ [a-z]+ [a-z]+$'
+# An even older one is refused again.
+rm -r "$STORE/segments" && cp -a "$TMP/kept-old/store/segments" "$STORE/"
+refused 7 "older again"
+back accepted
+# What comes back is readable again.
+cp -an "$TMP/segments.new/." "$STORE/segments/"
+opens "the lost objects came back"
+whole "the lost objects came back"
+close_vault
+accept --yes || fail "accept without need: $(cat "$TMP/said")"
+says 'nothing to accept'
