@@ -139,7 +139,7 @@ struct publication_row {
     bool done;            /* false: intent, objects may still be on their way */
     int64_t time;         /* seconds since 1970 */
     uint32_t carrier;     /* segment number that carries it; 0: not known here */
-    uint64_t size;        /* bytes of the payload */
+    uint64_t size;        /* bytes of the footer that carries it: what has to be read */
     uint32_t shard;       /* of a part of a checkpoint, its number + 1; else 0 */
     bool last;            /* the checkpoint's last part */
     uint64_t inodes;      /* … how many inodes there were; 0: not known */
@@ -161,7 +161,7 @@ int index_plain_publication(struct index *ix, uint64_t upto, struct publication_
 /* The newest whole checkpoint that ends at or before number `upto`, and is done:
  * its first part's number, and the row of its last; -ENOENT. */
 int index_checkpoint(struct index *ix, uint64_t upto, uint64_t *first, struct publication_row *last);
-/* Payload bytes of the publications from number `from` to `to`. */
+/* Footer bytes of the publications from number `from` to `to`. */
 int index_payloads(struct index *ix, uint64_t from, uint64_t to, uint64_t *bytes);
 /* Segments of a publication, in the order in which they must appear. */
 int index_scan_publication(struct index *ix, uint64_t seq,

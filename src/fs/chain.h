@@ -29,7 +29,7 @@ struct link {
     struct publication_head around; /* see publication.h */
     uint32_t shard;            /* of a part of a checkpoint, its number + 1 */
     bool last;                 /* … and it is the last */
-    uint64_t size;             /* of its payload */
+    uint64_t size;             /* of the footer that carries it */
     bool more;
     bool incomplete;           /* a segment that it names is not there */
     bool staged;               /* its carrier is in the old staging directory */

@@ -23,7 +23,7 @@
 
 #define RETRY_SECONDS 3600
 #define SLACK (256u << 10)       /* bytes that are not worth one */
-#define INODE_GUESS 96u          /* bytes of rows for an inode, before there was one */
+#define INODE_GUESS 128u         /* bytes for an inode, before there was one */
 #define PUBLICATIONS_MIN 24u
 #define DATA_PER_PUBLICATION (16u << 20)
 

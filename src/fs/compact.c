@@ -31,6 +31,7 @@
 #define TIERS 6u
 #define TIER_SMALLEST (16ull << 10)
 #define SMALL (8ull << 20)       /* what is alive in a member of a tier */
+#define FOOTER_PER_RUN 64u       /* a run and a name */
 #define OBJECTS_MIN 50u          /* not many, however little is alive */
 #define DATA_PER_OBJECT (8u << 20)
 
@@ -77,6 +78,7 @@ static int add_map(void *ctx, uint64_t ino, uint64_t base, const struct run *run
             continue;
         x->seen = true;
         x->live += run_bytes(&runs[k]);
+        x->runs++;
     }
     return 0;
 }
@@ -103,6 +105,9 @@ void usages_free(struct usages *u)
 }
 
 /* --- choosing ------------------------------------------------------------------------- */
+
+/* What an object needs: its live blocks, and their share of a footer. */
+static uint64_t need(const struct usage *u) { return u->live + u->runs * FOOTER_PER_RUN; }
 
 struct plan {
     struct fs *fs;
@@ -133,7 +138,7 @@ static unsigned tier_of(const struct usage *u)
 
 static bool is_sparse(const struct usage *u)
 {
-    return u->live < u->length / 100 * 85;
+    return need(u) < u->length / 100 * 85;
 }
 
 static void choose(struct plan *p, const struct usage *u)
@@ -166,22 +171,22 @@ static void choose_tiers(struct plan *p, const struct usages *all)
 static int emptiest_first(const void *a, const void *b)
 {
     const struct usage *x = *(const struct usage *const *)a, *y = *(const struct usage *const *)b;
-    double p = (double)x->live / (double)x->length, q = (double)y->live / (double)y->length;
+    double p = (double)need(x) / (double)x->length, q = (double)need(y) / (double)y->length;
     return p < q ? -1 : p > q;
 }
 
 /* What the chosen would take in files of their own. */
-static uint64_t packed(uint64_t live)
+static uint64_t packed(uint64_t bytes)
 {
-    uint64_t whole = live / (SEGMENT_MAX - (1u << 20)), rest = live % (SEGMENT_MAX - (1u << 20));
+    uint64_t whole = bytes / (SEGMENT_MAX - (1u << 20)), rest = bytes % (SEGMENT_MAX - (1u << 20));
     return whole * SEGMENT_MAX + (rest ? segment_size_class(rest + FOOTER_ROOM) : 0);
 }
 
-struct balance { uint64_t live, waste; };
+struct balance { uint64_t live, need, waste; };
 
 static uint64_t waste_of(const struct usage *u)
 {
-    return u->live && u->live < u->length ? u->length - u->live : 0;
+    return u->live && need(u) < u->length ? u->length - need(u) : 0;
 }
 
 /* Of `v`, the emptiest first, how many bring the waste down to 0.25. */
@@ -194,6 +199,7 @@ static size_t take_sparse(const struct plan *p, const struct usage *const *v, si
         if (chosen->live + v[taken]->live > p->limit)
             break;
         chosen->live += v[taken]->live;
+        chosen->need += need(v[taken]);
         chosen->waste += waste_of(v[taken]);
         b.waste -= waste_of(v[taken]);
     }
@@ -219,11 +225,12 @@ static int choose_sparse(struct plan *p, const struct usages *all)
         qsort(v, count, sizeof *v, emptiest_first);
     for (size_t k = 0; k < p->count; k++) {
         chosen.live += p->v[k]->live;
+        chosen.need += need(p->v[k]);
         chosen.waste += waste_of(p->v[k]);
     }
     size_t taken = b.waste > b.live / 20 * 7 ? take_sparse(p, v, count, b, &chosen) : 0;
     /* Only for a gain: a file that is alone may be no smaller afterwards. */
-    if (packed(chosen.live) < (chosen.live + chosen.waste) / 10 * 9)
+    if (packed(chosen.need) < (chosen.need + chosen.waste) / 10 * 9)
         for (size_t k = 0; k < taken; k++)
             choose(p, v[k]);
     free(v);

@@ -291,12 +291,25 @@ static int sweep(struct fs *fs, bool at_once, struct gc_report *out)
 
 /* --- a round -------------------------------------------------------------------------------- */
 
-/* Counts and compacts; leaves in `u` the last count. */
+static uint64_t taken_up(const struct usages *u)
+{
+    uint64_t bytes = 0;
+
+    for (size_t k = 0; k < u->count; k++)
+        bytes += u->v[k].seen ? u->v[k].length : 0;
+    return bytes;
+}
+
+/* Counts and compacts, as long as that makes it less; leaves in `u` the last count. */
 static int tidy(struct fs *fs, bool at_once, struct gc_report *out, struct usages *u)
 {
     int rc = usages_take(fs, u);
+    uint64_t before = UINT64_MAX;
 
-    for (int k = 0; !rc && k < (at_once ? COMPACTIONS : 1) && !publish_stopping(fs); k++) {
+    if (!rc && !at_once && clock_now() < fs->publish.compact_after)
+        return 0;
+    for (int k = 0; !rc && k < (at_once ? COMPACTIONS : 1) && taken_up(u) < before && !publish_stopping(fs); k++) {
+        before = taken_up(u);
         rc = compact(fs, u, at_once, out);
         if (rc != 1)
             break;
@@ -305,8 +318,10 @@ static int tidy(struct fs *fs, bool at_once, struct gc_report *out, struct usage
             break;
         usages_free(u);
         rc = usages_take(fs, u);
+        if (!rc && taken_up(u) >= before)   /* no gain: an estimate was wrong, or others wrote */
+            fs->publish.compact_after = clock_now() + DAY;
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 static int count_all(struct fs *fs, bool at_once, struct gc_report *out)

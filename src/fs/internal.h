@@ -231,6 +231,7 @@ struct publisher {
     int gc_result;
     struct gc_report gc;       /* of the last round that was asked for */
     int64_t gc_after;          /* clock_now: no round of its own before; the thread's own */
+    int64_t compact_after;     /* clock_now: no compaction of its own before; the thread's own */
     uint64_t gc_seq;           /* last publication at the last count; the thread's own */
     struct buf gc_avoided;     /* numbers of segments that cannot be read; the thread's own */
 };
@@ -563,7 +564,7 @@ struct publication {
     struct publication_head around;            /* seq 0: it follows the one before it */
     uint64_t inodes;                           /* … how many there are */
     struct buf rows;                           /* collected batch */
-    uint64_t size;                             /* of the payload, once it is sealed */
+    uint64_t size;                             /* of the carrier's footer, once it is sealed */
     uint8_t previous[SHA256_SIZE];
     int64_t time;
 };
@@ -634,7 +635,7 @@ int gc_needed_from(struct fs *fs, uint64_t *seq);
 
 /* --- compact.c ---------------------------------------------------------------------------- */
 /* What the block maps refer to in a published segment; by number. */
-struct usage { uint32_t number; bool seen; uint64_t live, length; };
+struct usage { uint32_t number; bool seen; uint64_t live, runs, length; };
 struct usages { struct usage *v; size_t count; };
 /* Counts. Rows may change meanwhile: what changed is noted (usages_note). */
 int usages_take(struct fs *fs, struct usages *u);

@@ -163,9 +163,9 @@ static int seal_file(struct fs *fs, struct segment *s, uint64_t publication, con
     return rc;
 }
 
-/* With the payload of publication number `seq`, or without one. */
-static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, const struct buf *payload, uint64_t seq,
-                        struct segment_row *row)
+/* With the payload of publication p, or (NULL) without one. */
+static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, const struct buf *payload,
+                        struct publication *p, struct segment_row *row)
 {
     struct buf footer = { 0 };
     size_t payload_len = payload ? payload->len : 0;
@@ -175,7 +175,9 @@ static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, con
     if (!rc) {
         footer_end(&footer, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
                    payload ? payload->data : NULL, payload_len);
-        rc = footer.failed ? -ENOMEM : seal_file(fs, s, seq, &footer, row);
+        rc = footer.failed ? -ENOMEM : seal_file(fs, s, p ? p->seq : 0, &footer, row);
+        if (p)
+            p->size = footer.len;
     }
     buf_free(&footer);
     return rc;
@@ -223,16 +225,15 @@ static int seal_cut(struct fs *fs, struct cut *c, struct publication *p, struct 
 
     mark_sealed(fs, c, true);
     for (size_t k = 0; !rc && k + 1 < c->count; k++)
-        rc = seal_segment(fs, r, c->v[k], NULL, 0, &c->rows[k]);
+        rc = seal_segment(fs, r, c->v[k], NULL, NULL, &c->rows[k]);
     struct segment *carrier = rc ? NULL : c->v[c->count - 1];
     if (!rc) {
         c->rows[c->count - 1] = (struct segment_row){ .number = carrier->number, .id = carrier->id };
         rc = publication_encode(fs, p, c->rows, c->count, carrier->number, &payload);
     }
     if (!rc) {
-        p->size = payload.len;
         crypto_sha256(payload.data, payload.len, hash);
-        rc = seal_segment(fs, r, carrier, &payload, p->seq, &c->rows[c->count - 1]);
+        rc = seal_segment(fs, r, carrier, &payload, p, &c->rows[c->count - 1]);
     }
     if (!rc)
         rc = latched_sync(fs, "staging sync", io_sync_dir(fs->state->staging, FAULT_segment_footer));

@@ -264,7 +264,7 @@ static bool is_complete(struct rebuild *b, const struct object *carrier, struct 
 }
 
 static int add_link(struct rebuild *b, struct object *carrier, const struct publication_view *v,
-                    const uint8_t hash[SHA256_SIZE])
+                    const uint8_t hash[SHA256_SIZE], size_t size)
 {
     struct survey *s = &b->survey;
 
@@ -279,7 +279,7 @@ static int add_link(struct rebuild *b, struct object *carrier, const struct publ
     struct link *l = &s->links[s->link_count++];
     *l = (struct link){ .self = { .actor = v->actor, .seq = v->seq }, .before = v->before, .more = v->more,
                         .incomplete = !is_complete(b, carrier, *v), .staged = carrier->staged,
-                        .around = v->around, .shard = v->shard, .last = v->last, .size = v->rows_len,
+                        .around = v->around, .shard = v->shard, .last = v->last, .size = size,
                         .time = (int64_t)v->time, .object = (size_t)(carrier - s->objects) };
     memcpy(l->self.hash, hash, SHA256_SIZE);
     return 0;
@@ -336,7 +336,7 @@ static int judge_object(struct rebuild *b, struct object *o, struct buf *footer)
     if (is_ours(rc))
         return rc;
     if (!rc)
-        return add_link(b, o, &v, hash);
+        return add_link(b, o, &v, hash, footer->len);
     report_unreadable(b, o, rc == -ENOENT ? E_FORMAT : rc);
     return 0;
 }
