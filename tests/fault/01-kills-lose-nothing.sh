@@ -220,5 +220,6 @@ for pid in "${pids[@]}"; do wait "$pid" || fail "see above"; done
 
 cat "$TMP"/*/kills | sort | uniq -c | sort -rn
 echo "$(cat "$TMP"/*/kills | wc -l) kills in $SECONDS s"
-never=$(comm -23 <(cat "$TMP"/*/passed | sort -u) <(cat "$TMP"/*/kills | sort -u))
+# A checkpoint is due only after many publications; 02 is killed at each of its parts.
+never=$(comm -23 <(cat "$TMP"/*/passed | sort -u | grep -vx checkpoint_part) <(cat "$TMP"/*/kills | sort -u))
 same "points that the daemon passes and was never killed at" "" "$never"
