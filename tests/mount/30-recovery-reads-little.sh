@@ -99,6 +99,7 @@ mount_vault
 make_files 1 100 newest
 umount_vault
 carriers | while read -r _ number id; do [ "$number" -le "$end" ] || withhold "$id"; done
-expect_exit 7 mount_vault
+refused() { expect_exit 7 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$@" "$STORE" "$MNT"; }
+refused
 rm "$STATE"/*/journal
-expect_exit 7 mount_vault --rebuild
+refused --rebuild
