@@ -282,7 +282,8 @@ static int note_places(void *ctx, uint64_t ino, uint64_t base, const struct run 
     struct plan *p = ctx;
 
     for (uint32_t k = 0; k < count; k++) {
-        struct block_place at = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
+        struct block_place at = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count,
+                                  (uint32_t)run_bytes(&runs[k]) };
         if (is_chosen(p, runs[k].segment))
             buf_append(&p->places, &at, sizeof at);
     }
@@ -315,7 +316,7 @@ static int move_places(struct fs *fs, const struct plan *p, struct gc_report *ou
         if (rc == E_AUTH || rc == E_FORMAT || rc == E_NOT_ARRIVED)
             rc = avoid(fs, at.segment, out);
         else if (!rc)
-            out->moved_bytes += (uint64_t)at.count * BLOCK_SIZE;
+            out->moved_bytes += at.bytes;
     }
     return rc;
 }

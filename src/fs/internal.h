@@ -548,7 +548,7 @@ int publish_checkpoint(struct fs *fs);         /* one whole checkpoint, and what
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
 int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
 /* Blocks of a file in one segment, as some row once said. */
-struct block_place { uint64_t ino, block; uint32_t segment, offset, count; };
+struct block_place { uint64_t ino, block; uint32_t segment, offset, count, bytes; };
 /* Seals anew, elsewhere, what is still there. E_AUTH, E_FORMAT, E_NOT_ARRIVED: a block
  * cannot be read, and all of that run stays where it is. */
 int reseal_place(struct fs *fs, const struct block_place *at);

@@ -105,7 +105,7 @@ static int note_places(void *ctx, uint64_t ino, uint64_t base, const struct run 
     for (uint32_t k = 0; k < count; k++) {
         if (!bsearch(&runs[k].segment, s->numbers, s->count, sizeof *s->numbers, by_number))
             continue;
-        struct block_place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
+        struct block_place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count, 0 };
         buf_append(&s->places, &p, sizeof p);
     }
     return s->places.failed ? -ENOMEM : 0;
