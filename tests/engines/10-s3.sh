@@ -5,6 +5,7 @@
 # object is uploaded once, whole; what a killed copy left is no alarm.
 . "$(dirname "$0")/lib.sh"
 need rclone node jq
+[ -e "$SERVERS/npm/node_modules/.of" ] || skip "npm could not install the server: run scripts/setup --engines"
 
 export BUCKET=vault REGION=us-east-1 ENDPOINT KEY SECRET
 KEY=$(head -c 10 /dev/urandom | xxd -p) SECRET=$(head -c 20 /dev/urandom | xxd -p)

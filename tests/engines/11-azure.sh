@@ -5,6 +5,7 @@
 # that may not delete.
 . "$(dirname "$0")/lib.sh"
 need rclone node jq openssl
+[ -e "$SERVERS/npm/node_modules/.of" ] || skip "npm could not install the server: run scripts/setup --engines"
 
 account=test$RANDOM key=$(head -c 32 /dev/urandom | base64 -w 0)
 export CONTAINER=container$RANDOM SAS_URL
