@@ -61,9 +61,9 @@ static int open_fs(struct served *s, struct vault_files *f)
 
     int rc = fs_open(&s->fs, &f->state, f->store, &o);
     s->cloned = f->state.cloned;
-    if (!rc)
-        rc = fs_status(s->fs, &now);
-    if (!rc && c->notice && (s->cloned || now.unseen || now.forked))
+    /* What fails there is found at first use: the vault is open by now. */
+    bool known = !rc && !fs_status(s->fs, &now);
+    if (known && c->notice && (s->cloned || now.unseen || now.forked))
         c->notice(c->ctx, s->cloned, &now);
     if (!rc && !c->read_only)
         rc = place_claim(f->state.dir, c->store_path);

@@ -339,18 +339,20 @@ static int count_all(struct fs *fs, bool at_once, struct gc_report *out)
 }
 
 /* An hour after the last round, or after the vault began: sessions may be short. */
-void gc_start(struct fs *fs)
+int gc_start(struct fs *fs)
 {
     struct publication_row p;
     uint64_t last = 0;
 
-    if (index_counter(fs->index, COUNTER_COLLECTED, &last)) {
-        if (!fs->publish.seq)
-            last = (uint64_t)clock_now();
-        else if (index_publication(fs->index, 1, &p) == 0)
-            last = (uint64_t)p.time;
+    int rc = index_counter(fs->index, COUNTER_COLLECTED, &last);
+    if (rc == -ENOENT && !fs->publish.seq) {
+        last = (uint64_t)clock_now();
+    } else if (rc == -ENOENT) {
+        rc = index_publication(fs->index, 1, &p);
+        last = rc ? 0 : (uint64_t)p.time;
     }
     fs->publish.gc_after = (int64_t)last + ROUND_SECONDS;
+    return rc == -ENOENT ? 0 : rc;
 }
 
 bool gc_due(struct fs *fs)

@@ -624,7 +624,7 @@ int unseen_strays(struct fs *fs, uint64_t *others, struct buf *strays);
 
 /* --- gc.c: by the publisher, when everything is published ------------------------------- */
 /* When the first round of this mount is due; and: is it time for one? */
-void gc_start(struct fs *fs);
+int gc_start(struct fs *fs);
 bool gc_due(struct fs *fs);
 int64_t gc_grace(const struct fs *fs);         /* seconds */
 /* Counts when something was published since, compacts, removes what is due. E_OTHER_DEVICE. */

@@ -198,11 +198,11 @@ static int start(struct fs *fs)
     int rc = commit_start(fs);
     if (rc)
         return rc;
-    index_on_damage(fs->index, fs_index_damaged, fs);
     /* What the original of a copied state may publish as well gets new ids. */
     if (fs->state->cloned && !fs->opt.read_only)
         rc = reseal_all(fs);
-    gc_start(fs);
+    if (!rc)
+        rc = gc_start(fs);
     if (!rc)
         rc = publish_start(fs);
     if (rc)

@@ -794,7 +794,11 @@ int publish_start(struct fs *fs)
     struct publication_row last;
     int left = index_unpublished(fs->index);
     p->work = left == 1 || (index_last_publication(fs->index, &last) == 0 && !last.done);
-    return left < 0 ? left : -pthread_create(&p->thread, NULL, thread, fs);
+    if (left < 0)
+        return left;
+    /* Until here damage refuses the mount, and nothing is changed. */
+    index_on_damage(fs->index, fs_index_damaged, fs);
+    return -pthread_create(&p->thread, NULL, thread, fs);
 }
 
 void publish_stop(struct fs *fs)
