@@ -22,7 +22,6 @@
  */
 #include "internal.h"
 #include "layout.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,20 +110,6 @@ static int locate(struct place *out, const char *path)
 
 static bool is_there(const struct place *p) { return p->path[p->existing] == '\0'; }
 
-static int check_empty(const char *path)
-{
-    DIR *dir = opendir(path);
-    int rc = 0;
-
-    if (!dir)
-        return -errno;
-    for (struct dirent *d; !rc && (d = readdir(dir));)
-        if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-            rc = E_STORE_NOT_EMPTY;
-    closedir(dir);
-    return rc;
-}
-
 /* May names be made in what exists of this path? */
 static int check_writable(const struct place *p)
 {
@@ -139,7 +124,7 @@ static int check_store(struct making *m)
 {
     int rc = locate(&m->store, m->o->store_path);
     if (!rc && is_there(&m->store))
-        rc = check_empty(m->store.path);
+        rc = store_vacant(m->store.path);
     else if (!rc && strchr(m->store.path + m->store.existing + 1, '/'))
         rc = -ENOENT;    /* store_create makes the directory, not those above it */
     if (!rc)
