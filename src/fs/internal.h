@@ -554,24 +554,6 @@ struct block_place { uint64_t ino, block; uint32_t segment, offset, count, bytes
 int reseal_place(struct fs *fs, const struct block_place *at);
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
 
-/* One part of a publication under construction. */
-struct publication {
-    uint64_t seq;
-    bool more;                                 /* further parts follow */
-    uint32_t shard;                            /* of a part of a checkpoint, its number + 1; else 0 */
-    bool last;                                 /* … the last of them */
-    uint64_t next_ino, next_cookie;            /* … as they stand */
-    struct publication_head around;            /* seq 0: it follows the one before it */
-    uint64_t inodes;                           /* … how many there are */
-    struct buf rows;                           /* collected batch */
-    uint64_t size;                             /* of the carrier's footer, once it is sealed */
-    uint8_t previous[SHA256_SIZE];
-    int64_t time;
-};
-/* The payload: head, tables of actors and segments, rows. */
-int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
-                       size_t fresh_count, uint32_t carrier, struct buf *out);
-
 /* Whose publication a payload is, its number, and whether it is a part that others
  * follow: E_FORMAT, E_NEWER_FORMAT. */
 struct dot { uint64_t actor, seq; bool more; };
@@ -647,16 +629,6 @@ int compact(struct fs *fs, const struct usages *u, bool at_once, struct gc_repor
 /* Visits the block maps of unpublished rows. */
 typedef int (*on_runs)(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count);
 int unpublished_runs(struct fs *fs, on_runs visit, void *ctx);
-
-/* The reverse maps of the segments being published, gathered from rows. */
-struct reverse;
-int reverse_new(struct reverse **out);
-int reverse_add(void *reverse, const uint8_t *rows, size_t len);
-/* The footer's beginning for one segment: actors and runs; names are looked up.
- * It keeps to `budget` bytes by leaving out names, which are hints, and further
- * references to bytes that have one. */
-int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out);
-void reverse_free(struct reverse *r);
 
 /* --- status.c --- */
 void fs_raise(struct fs *fs, enum fs_event event, int error);

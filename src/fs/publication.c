@@ -14,7 +14,7 @@
  * two tables give them meaning elsewhere.  The carrier, which holds this very
  * payload, is listed without length and hash.
  */
-#include "internal.h"
+#include "publishing.h"
 #include <stdlib.h>
 
 #define PUBLICATION_VERSION 1u

@@ -25,7 +25,7 @@
  * The thread waits for 5 s without changes, or under continuous activity for
  * 60 s, then 300 s; or for a volume that should not wait.
  */
-#include "internal.h"
+#include "publishing.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
@@ -163,18 +163,18 @@ static int seal_file(struct fs *fs, struct segment *s, uint64_t publication, con
     return rc;
 }
 
-/* With the payload of publication p, or (NULL) without one. */
+/* With the payload of publication p, and what is borrowed, or (NULL) without. */
 static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, const struct buf *payload,
-                        struct publication *p, struct segment_row *row)
+                        const struct buf *borrowed, struct publication *p, struct segment_row *row)
 {
     struct buf footer = { 0 };
-    size_t payload_len = payload ? payload->len : 0;
+    size_t payload_len = payload ? payload->len + borrowed->len : 0;
     uint64_t taken = s->used + payload_len + FOOTER_FIXED;
 
     int rc = reverse_footer(fs, r, s->number, taken < SEGMENT_MAX ? (size_t)(SEGMENT_MAX - taken) : 0, &footer);
     if (!rc) {
-        footer_end(&footer, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
-                   payload ? payload->data : NULL, payload_len);
+        footer_end(&footer, borrowed, payload ? PAYLOAD_PUBLICATION : PAYLOAD_NONE,
+                   payload ? payload->data : NULL, payload ? payload->len : 0);
         rc = footer.failed ? -ENOMEM : seal_file(fs, s, p ? p->seq : 0, &footer, row);
         if (p)
             p->size = footer.len;
@@ -183,61 +183,82 @@ static int seal_segment(struct fs *fs, struct reverse *r, struct segment *s, con
     return rc;
 }
 
-/* What the payload takes at most: it is encoded once before its segments have
- * their lengths, so a new carrier and long varints are added. */
+/* What the payload takes at most: it is encoded once before its carrier is known,
+ * so a new one and long varints are added. */
 static int payload_room(struct fs *fs, struct cut *c, const struct publication *p, size_t *out)
 {
     struct buf payload = { 0 };
 
-    for (size_t k = 0; k < c->count; k++)
-        c->rows[k] = (struct segment_row){ .number = c->v[k]->number, .id = c->v[k]->id };
     int rc = publication_encode(fs, p, c->rows, c->count, 0, &payload);
     *out = payload.len + 8 * c->count + 256;
     buf_free(&payload);
     return rc;
 }
 
-/* The carrier is the last segment of the cut if the payload fits in, else a
- * new one that holds no blocks. */
-static int choose_carrier(struct fs *fs, struct cut *c, const struct publication *p)
+/* The carrier is the last segment of the cut, which alone is not sealed yet, if all
+ * that it has to tell fits in; else a new one that holds no blocks. */
+static int choose_carrier(struct fs *fs, struct cut *c, const struct publication *p, struct reverse *r,
+                          struct buf *borrowed)
 {
-    struct segment *last = c->count ? c->v[c->count - 1] : NULL;
-    size_t payload;
+    struct segment *last = c->count ? c->v[c->count - 1] : NULL, *fresh;
+    size_t payload, runs = last ? reverse_room(r, last->number) : 0;
 
+    if (last)
+        c->rows[c->count - 1] = (struct segment_row){ .number = last->number, .id = last->id };
     int rc = payload_room(fs, c, p, &payload);
     if (rc)
         return rc;
-    if (last && segment_size_class(last->used + last->footer + FOOTER_ROOM + payload + payload / 16))
+    payload += borrowed->len;
+    if (runs < FOOTER_ROOM)
+        runs = FOOTER_ROOM;
+    if (last && segment_size_class(last->used + last->footer + runs + payload + payload / 16))
         return 0;
-    struct segment *fresh;
-    rc = segment_create(fs, true, &fresh);
-    if (rc)
-        return rc;
-    c->v[c->count++] = fresh;
-    return 0;
+    if (last)
+        rc = seal_segment(fs, r, last, NULL, NULL, NULL, &c->rows[c->count - 1]);
+    if (!rc && last)                     /* it may have left something out */
+        rc = borrowed_encode(fs, &r->borrowed, borrowed);
+    if (!rc)
+        rc = segment_create(fs, true, &fresh);
+    if (!rc)
+        c->v[c->count++] = fresh;
+    return rc;
+}
+
+static int seal_carrier(struct fs *fs, struct cut *c, struct publication *p, struct reverse *r,
+                        const struct buf *borrowed, uint8_t hash[SHA256_SIZE])
+{
+    struct segment *carrier = c->v[c->count - 1];
+    struct segment_row *row = &c->rows[c->count - 1];
+    struct buf payload = { 0 };
+
+    *row = (struct segment_row){ .number = carrier->number, .id = carrier->id };
+    int rc = publication_encode(fs, p, c->rows, c->count, carrier->number, &payload);
+    if (!rc) {
+        crypto_sha256(payload.data, payload.len, hash);
+        rc = seal_segment(fs, r, carrier, &payload, borrowed, p, row);
+    }
+    buf_free(&payload);
+    return rc;
 }
 
 static int seal_cut(struct fs *fs, struct cut *c, struct publication *p, struct reverse *r,
                     uint8_t hash[SHA256_SIZE])
 {
-    struct buf payload = { 0 };
-    int rc = choose_carrier(fs, c, p);
+    struct buf borrowed = { 0 };
+    int rc = 0;
 
     mark_sealed(fs, c, true);
     for (size_t k = 0; !rc && k + 1 < c->count; k++)
-        rc = seal_segment(fs, r, c->v[k], NULL, NULL, &c->rows[k]);
-    struct segment *carrier = rc ? NULL : c->v[c->count - 1];
-    if (!rc) {
-        c->rows[c->count - 1] = (struct segment_row){ .number = carrier->number, .id = carrier->id };
-        rc = publication_encode(fs, p, c->rows, c->count, carrier->number, &payload);
-    }
-    if (!rc) {
-        crypto_sha256(payload.data, payload.len, hash);
-        rc = seal_segment(fs, r, carrier, &payload, p, &c->rows[c->count - 1]);
-    }
+        rc = seal_segment(fs, r, c->v[k], NULL, NULL, NULL, &c->rows[k]);
+    if (!rc)
+        rc = borrowed_encode(fs, &r->borrowed, &borrowed);
+    if (!rc)
+        rc = choose_carrier(fs, c, p, r, &borrowed);
+    if (!rc)
+        rc = seal_carrier(fs, c, p, r, &borrowed, hash);
     if (!rc)
         rc = latched_sync(fs, "staging sync", io_sync_dir(fs->state->staging, FAULT_segment_footer));
-    buf_free(&payload);
+    buf_free(&borrowed);
     return rc;
 }
 
@@ -421,6 +442,8 @@ static int cut_and_collect(struct fs *fs, struct cut *c, struct buf *rows, struc
     if (!rc)
         rc = collect(fs, rows, r, token);
     int taken = rc < 0 ? 0 : cut_take(fs, c);
+    if (rc >= 0 && !taken)
+        taken = borrowed_rows(fs, &r->borrowed, rows);
     commit_give_turn(fs, result);
     return taken ? taken : rc;
 }
@@ -500,6 +523,9 @@ int publish_shard(struct fs *fs, struct dump *d, uint32_t number)
     if (!rc) {
         commit_take_turn(fs);
         rc = index_dump(fs->index, d, SHARD_ROWS, &p.rows);
+        int borrowed = rc < 0 ? 0 : borrowed_rows(fs, &r->borrowed, &p.rows);
+        if (borrowed)
+            rc = borrowed;
         commit_give_turn(fs, -EAGAIN);
     }
     p.last = rc == 0;

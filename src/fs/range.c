@@ -271,6 +271,7 @@ static int share(struct fs *fs, struct inode *src, uint64_t from, struct inode *
     int rc = 0;
 
     pthread_mutex_lock(&fs->meta);
+    dst->flags |= INODE_SHARES;
     for (uint64_t done = 0; !rc && done < blocks;) {
         uint32_t a = CHUNK_BLOCKS - (uint32_t)((from + done) % CHUNK_BLOCKS);
         uint32_t b = CHUNK_BLOCKS - (uint32_t)((to + done) % CHUNK_BLOCKS);

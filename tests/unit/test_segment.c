@@ -307,7 +307,7 @@ static void build(struct buf *out, const struct reverse_run *run)
 {
     footer_begin(out, actors, 2);
     footer_run(out, run);
-    footer_end(out, PAYLOAD_PUBLICATION, "payload", 7);
+    footer_end(out, NULL, PAYLOAD_PUBLICATION, "payload", 7);
     ck_assert(!out->failed);
 }
 
@@ -333,7 +333,7 @@ START_TEST(a_footer_comes_back_with_actors_runs_and_payload)
     footer_begin(&b, actors, 2);
     footer_run(&b, &run_a);
     footer_run(&b, &run_b);
-    footer_end(&b, PAYLOAD_CHECKPOINT, "rows", 4);
+    footer_end(&b, NULL, PAYLOAD_CHECKPOINT, "rows", 4);
     ck_assert_int_eq(footer_parse(b.data, b.len, &v), 0);
     ck_assert_uint_eq(v.actor_count, 2);
     ck_assert_uint_eq(get_le64(v.actors), actors[0]);
@@ -358,7 +358,7 @@ START_TEST(a_footer_may_hold_nothing)
     struct reverse_run r;
 
     footer_begin(&b, NULL, 0);
-    footer_end(&b, PAYLOAD_NONE, NULL, 0);
+    footer_end(&b, NULL, PAYLOAD_NONE, NULL, 0);
     ck_assert_int_eq(footer_parse(b.data, b.len, &v), 0);
     ck_assert_uint_eq(v.actor_count, 0);
     ck_assert_int_eq(v.kind, PAYLOAD_NONE);
