@@ -547,17 +547,22 @@ int publish_rows(struct fs *fs);               /* all that is noted, in as many 
 int publish_checkpoint(struct fs *fs);         /* one whole checkpoint, and what closes it */
 int reseal_sparse(struct fs *fs);              /* drops dead blocks of staged segments */
 int reseal_all(struct fs *fs);                 /* all staged segments: none keeps its id */
-/* Blocks of a file in one segment, as some row once said. */
-struct block_place { uint64_t ino, block; uint32_t segment, offset, count, bytes; };
-/* Seals anew, elsewhere, what is still there. E_AUTH, E_FORMAT, E_NOT_ARRIVED: a block
- * cannot be read, and all of that run stays where it is. */
-int reseal_place(struct fs *fs, const struct block_place *at);
 int reseal_count_live(struct fs *fs);          /* at start: live bytes of staged segments */
 
 /* Whose publication a payload is, its number, and whether it is a part that others
  * follow: E_FORMAT, E_NEWER_FORMAT. */
 struct dot { uint64_t actor, seq; bool more; };
 int publication_dot(const uint8_t *payload, size_t len, struct dot *out);
+
+/* --- relocate.c --------------------------------------------------------------------- */
+/* Blocks of a file in one segment, as some row once said. */
+struct block_place { uint64_t ino, block; uint32_t segment, offset, count; };
+void places_sort(struct buf *places);          /* by their bytes: the order to move them in */
+struct relocations { struct buf v; uint32_t segment; uint64_t bytes; /* sealed anew */ };
+/* Seals anew, elsewhere, what is still there, or follows who shares it. E_AUTH, E_FORMAT,
+ * E_NOT_ARRIVED: a block cannot be read, and all of that run stays where it is. */
+int relocate(struct fs *fs, struct relocations *r, const struct block_place *at);
+void relocations_free(struct relocations *r);
 
 /* --- heads.c: what was seen of others ---------------------------------------------- */
 /* Of a file, at most a few for each device there ever was. E_STATE_DAMAGED. */
@@ -615,12 +620,14 @@ int gc_round(struct fs *fs, bool at_once, struct gc_report *out);
  * all are needed: the older of the last two checkpoints. */
 int gc_needed_from(struct fs *fs, uint64_t *seq);
 
-/* --- compact.c ---------------------------------------------------------------------------- */
-/* What the block maps refer to in a published segment; by number. */
+/* --- usage.c, compact.c ----------------------------------------------------------------- */
+/* What the block maps refer to in a published segment; by number. `live` are the bytes of
+ * distinct blocks, `runs` the references. */
 struct usage { uint32_t number; bool seen; uint64_t live, runs, length; };
 struct usages { struct usage *v; size_t count; };
-/* Counts. Rows may change meanwhile: what changed is noted (usages_note). */
-int usages_take(struct fs *fs, struct usages *u);
+/* Counts, with so many ranges of bytes in memory at once (0: a good number). Rows may
+ * change meanwhile: what changed is noted (usages_note). */
+int usages_take(struct fs *fs, size_t ranges_at_once, struct usages *u);
 void usages_note(struct usages *u, const struct run *runs, uint32_t count);
 void usages_free(struct usages *u);
 /* Moves the live blocks out of segments that are sparse, or small and many, up to
@@ -634,5 +641,8 @@ int unpublished_runs(struct fs *fs, on_runs visit, void *ctx);
 void fs_raise(struct fs *fs, enum fs_event event, int error);
 
 pthread_rwlock_t *data_lock(struct fs *fs, uint64_t ino);
+/* Those of two files, exclusive; they may be one. */
+void lock_two(struct fs *fs, uint64_t a, uint64_t b);
+void unlock_two(struct fs *fs, uint64_t a, uint64_t b);
 
 #endif
