@@ -21,7 +21,8 @@
  *
  * Files that share blocks go on sharing them (relocate.c).
  */
-#include "internal.h"
+#include "collecting.h"
+#include "publishing.h"
 #include <stdlib.h>
 
 #define VOLUME_PACED (64ull << 20)

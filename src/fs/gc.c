@@ -27,7 +27,9 @@
  *
  * Runs in the publisher's thread, when all is published.
  */
-#include "internal.h"
+#include "collecting.h"
+#include "publishing.h"
+#include "seen.h"
 #include <stdlib.h>
 
 #define DAY 86400

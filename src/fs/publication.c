@@ -15,6 +15,7 @@
  * payload, is listed without length and hash.
  */
 #include "publishing.h"
+#include "seen.h"
 #include <stdlib.h>
 
 #define PUBLICATION_VERSION 1u

@@ -2,10 +2,14 @@
 /*
  * What the files of a publication share.
  *
- *   publish.c      from the cut to the store
+ *   publisher.c    the thread, and when
+ *   publish.c      one publication, from the cut on
+ *   sealing.c      its segments get their footers
+ *   delivery.c     the intent, and its completion
  *   publication.c  the payload
  *   reverse.c      the reverse maps of its segments
  *   borrowed.c     what these leave out: blocks that files share
+ *   checkpoint.c   all rows once more
  */
 #ifndef ECLUSE_FS_PUBLISHING_H
 #define ECLUSE_FS_PUBLISHING_H
@@ -29,6 +33,46 @@ struct publication {
 /* The payload: head, tables of actors and segments, rows. */
 int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
                        size_t fresh_count, uint32_t carrier, struct buf *out);
+
+/* --- publish.c ----------------------------------------------------------------------- */
+
+/* The segments of a cut, in the order of their numbers; the carrier last. */
+struct cut {
+    struct segment **v;              /* each referenced */
+    struct segment_row *rows;
+    size_t count;
+};
+void cut_mark_sealed(struct fs *fs, const struct cut *c, bool sealed);
+int publish_rows(struct fs *fs);               /* all that is noted, in as many parts as it takes */
+int publish_checkpoint(struct fs *fs);         /* one whole checkpoint, and what closes it */
+/* One part of a checkpoint, from where `d` is. 1 when more follow. */
+int publish_shard(struct fs *fs, struct dump *d, uint32_t number);
+bool publish_stopping(struct fs *fs);          /* the thread, or its round of gc, is to end */
+
+/* --- sealing.c ------------------------------------------------------------------------- */
+
+struct reverse;
+/* All of them; `hash` is the payload's. There is room in `c` for a carrier. */
+int cut_seal(struct fs *fs, struct cut *c, struct publication *p, struct reverse *r, uint8_t hash[SHA256_SIZE]);
+int hash_file(int fd, uint64_t size, uint8_t out[SHA256_SIZE]);
+/* `rc` is of a sync: after a failure there is no second one. */
+int latched_sync(struct fs *fs, const char *where, int rc);
+
+/* --- delivery.c --------------------------------------------------------------------------- */
+
+int publish_intend(struct fs *fs, const struct publication *p, const struct cut *c,
+                   const uint8_t hash[SHA256_SIZE], uint64_t token);
+int publish_complete(struct fs *fs);           /* finishes an interrupted intent */
+/* Are the staged files of an intent what was recorded? E_STATE_DAMAGED. */
+int publish_verify(struct fs *fs, uint64_t seq);
+
+/* --- checkpoint.c: by the publisher ------------------------------------------------- */
+
+/* Would whoever reads the store have to read too much, or too many objects? */
+bool checkpoint_due(struct fs *fs);
+/* All of its parts; *skipped: some rows were left out, for they are about to be
+ * published. An error makes it due again only after an hour. */
+int checkpoint_write(struct fs *fs, bool *skipped);
 
 /* --- whose blocks: reverse.c --------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
  * sealed twice.  That the content is the same, and no new version, is all
  * that is special: for the rest these are writes and copies like any other.
  */
-#include "internal.h"
+#include "collecting.h"
 #include <stdlib.h>
 
 /* Blocks of `ino` from `block` on went from one place to another; `to` as it is mapped. */

@@ -7,7 +7,7 @@
  * rows refer to a staged segment is found among those noted as unpublished:
  * only they can.  relocate.c moves the blocks.
  */
-#include "internal.h"
+#include "collecting.h"
 #include <stdlib.h>
 
 /* Less waste than this is not worth the work. */

@@ -10,7 +10,7 @@
  * million all the same, segments are taken in parts by a hash of their number, and the
  * maps are read once more for each part.
  */
-#include "internal.h"
+#include "collecting.h"
 #include <stdlib.h>
 
 #define RANGES_AT_ONCE (1u << 20)

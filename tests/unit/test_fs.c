@@ -10,7 +10,7 @@
 #include <ecluse/keys.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fs/internal.h>
+#include <fs/collecting.h>
 #include <linux/falloc.h>
 #include <signal.h>
 #include <stdarg.h>
