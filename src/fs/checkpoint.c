@@ -18,7 +18,7 @@
  * takes (he may have to read that twice: 3 times the metadata), or when the
  * publications since are too many objects for what the store holds.
  */
-#include "internal.h"
+#include "publishing.h"
 #include <time.h>
 
 #define RETRY_SECONDS 3600

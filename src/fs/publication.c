@@ -14,7 +14,8 @@
  * two tables give them meaning elsewhere.  The carrier, which holds this very
  * payload, is listed without length and hash.
  */
-#include "internal.h"
+#include "publishing.h"
+#include "seen.h"
 #include <stdlib.h>
 
 #define PUBLICATION_VERSION 1u

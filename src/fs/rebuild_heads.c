@@ -5,6 +5,7 @@
  * nobody else.  Whole or not, pending or not: what counts is what was seen.
  */
 #include "rebuild.h"
+#include "seen.h"
 #include <stdlib.h>
 
 static struct fs_head *find(struct rebuild_report *r, uint64_t actor)

@@ -2,7 +2,8 @@
 /*
  * What the vault says about itself: free space, counts, and what is wrong.
  */
-#include "internal.h"
+#include "collecting.h"
+#include "seen.h"
 #include <sys/statvfs.h>
 
 void fs_raise(struct fs *fs, enum fs_event event, int error)
