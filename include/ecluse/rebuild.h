@@ -11,8 +11,10 @@
  *   state_open_damaged → unlock its keyring, or make one with the recovery key
  *   → rebuild_state → state_close → mount as usual
  *
- * The new state is like one that was restored from a backup: it becomes a new
- * actor when it is first mounted for writing.  One thread.
+ * A new state over an old one is like one that was restored from a backup: it
+ * becomes a new actor when it is first mounted for writing.  Without an old one it
+ * is a new actor from the beginning, and an interruption (-EINTR, a kill, a full disk)
+ * leaves what the next rebuild goes on with.  One thread.
  */
 #ifndef ECLUSE_REBUILD_H
 #define ECLUSE_REBUILD_H
@@ -26,17 +28,20 @@
  * E_STATE_IN_USE, E_STATE_FOREIGN, -EACCES. Changes nothing on disk. */
 int state_open_damaged(struct state *s, const char *path, const struct id128 *vault);
 
-enum rebuild_phase { REBUILD_SURVEY, REBUILD_APPLY, REBUILD_KEEP };
+enum rebuild_phase { REBUILD_SURVEY, REBUILD_READ, REBUILD_APPLY, REBUILD_KEEP };
 
 struct rebuild_options {
     const char *path;            /* of the state: <base>/<vault id> */
     const struct state *old;     /* what is there now; NULL: nothing */
     struct store *store;
-    const struct keyring *keys;  /* unlocked; the new state's */
+    struct keyring *keys;        /* unlocked; the new state's */
+    const uint8_t *recovery;     /* the recovery key, with which to go on with what an
+                                  * interruption left (KEY_SIZE bytes); NULL: begins anew */
     bool partial;                /* accept that publications are missing */
     uint32_t uid, gid;           /* owner of the root directory */
-    /* `total` objects, publications or rows; 0 when not known. May be NULL. */
-    void (*progress)(void *ctx, enum rebuild_phase phase, uint64_t done, uint64_t total);
+    /* `total` objects, publications or rows; 0 when not known. Another result than 0 ends
+     * the rebuild with it. May be NULL. */
+    int (*progress)(void *ctx, enum rebuild_phase phase, uint64_t done, uint64_t total);
     void *ctx;
 };
 
@@ -50,6 +55,9 @@ struct rebuild_report {
     uint64_t refused;            /* forged, or forked: two with one number */
     uint64_t seen;               /* number of the last one that the old index knew; 0 unknown */
     uint64_t inodes, bytes;      /* of the new state; of the objects that it refers to */
+    uint64_t resumed;            /* of them, applied before an interruption */
+    bool anew;                   /* what an interruption left was of no use */
+    bool kept_half;              /* after an error: the next one goes on from here */
     bool old_read;               /* the old index could be read */
     bool old_stale;              /* it could, but is older than what was published */
     uint64_t kept, lost;         /* unpublished rows that could be kept, and that could not */

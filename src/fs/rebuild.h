@@ -8,6 +8,7 @@
  *   rebuild.c     the history into a new index
  *   keep.c        over it, what was not published
  *   renewal.c     the new directory, and the switch
+ *   resume.c      what an interruption leaves, and how it is gone on with
  */
 #ifndef ECLUSE_FS_REBUILD_H
 #define ECLUSE_FS_REBUILD_H
@@ -30,7 +31,9 @@ struct renewal {
 int renewal_begin(struct renewal *w, const char *path, bool has_old);
 /* Everything in it is durable: it takes the place of the old one. */
 int renewal_switch(struct renewal *w, bool has_old, char damaged[PATH_MAX]);
-/* Removes what was made, unless it took its place. */
+/* Opens what was left of one; -ENOENT: nothing, or nothing of use. E_STATE_IN_USE. */
+int renewal_reopen(struct renewal *w, const char *path);
+/* Removes what was made, unless it took its place, or is kept (`made` is false). */
 void renewal_end(struct renewal *w);
 /* A kill between the switch and its end: the old state is moved into the new. */
 int renewal_settle(const struct state *s);
@@ -91,8 +94,10 @@ struct numbers {
     size_t actor_count, actor_capacity;
     uint64_t ino, cookie;      /* counter part; cookie */
     uint32_t segment;          /* the last one given out */
+    size_t noted;              /* actors that the index has */
 };
 
+int numbers_add_actor(struct numbers *n, uint64_t actor);
 int meaning_actors(struct numbers *n, struct meaning *m, size_t count, uint64_t (*actor)(const void *ctx, size_t k),
                    const void *ctx);
 void meaning_free(struct meaning *m);
@@ -121,6 +126,10 @@ struct rebuild {
     struct index *old;         /* read-only; NULL when it cannot be read */
     struct publication_head seen;
     struct buf heads;          /* struct publication_head…: of the actors before the beginning */
+    struct resume *resume;     /* what an interruption left; NULL: nothing that could be gone on with */
+    size_t resumed;            /* so many publications were applied before it */
+    uint64_t applied;          /* and so many since */
+    bool noted;                /* an interruption leaves something now */
     uint64_t intent;           /* number of a publication that the old index fixed and did not end; 0: none */
 };
 /* Gives the object a number and adds its row to `rows`, if it has none yet; with its
@@ -133,7 +142,24 @@ uint64_t history_end(const struct rebuild *b);
 int publication_read(struct rebuild *b, const struct link *l, struct buf *footer, struct publication_view *v);
 /* The tables of a publication. */
 int publication_meaning(struct rebuild *b, struct publication_view *v, struct meaning *m);
-void rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+/* Not 0: the user wants an end. */
+int rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+
+/* --- resume.c ------------------------------------------------------------------------------ */
+
+/* Looks for what an interruption left, and opens it. Before the survey. */
+int resume_open(struct rebuild *b);
+/* The publication that an object carries, when it was applied before; else NULL. */
+const struct link *resume_link(const struct rebuild *b, const struct object *o);
+/* Is what was applied the beginning of the history as it is now? If not, it is given up. */
+int resume_check(struct rebuild *b);
+void resume_give_up(struct rebuild *b);
+/* Writes what a later resume_open needs, once the first publication is applied. */
+int resume_note(struct rebuild *b);
+/* At the end: keeps what can be gone on with after that error. */
+void resume_end(struct rebuild *b, int rc);
+/* The file of it, which goes after the switch. */
+#define RESUME_FILE "history"
 
 /* --- rebuild_heads.c --------------------------------------------------------------------- */
 

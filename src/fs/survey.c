@@ -47,8 +47,8 @@ static int add_object(struct survey *s, const struct id128 *id, uint64_t size, b
 static int list_stored(void *ctx, const struct id128 *id, uint64_t size)
 {
     struct rebuild *b = ctx;
-    b->report->objects++;
-    return add_object(&b->survey, id, size, false);
+    int rc = b->report->objects++ % 256 ? 0 : rebuild_progress(b, REBUILD_SURVEY, b->report->objects, 0);
+    return rc ? rc : add_object(&b->survey, id, size, false);
 }
 
 static int count_foreign(void *ctx, const char *path)
@@ -263,20 +263,39 @@ static bool is_complete(struct rebuild *b, const struct object *carrier, struct 
     return true;
 }
 
-static int add_link(struct rebuild *b, struct object *carrier, const struct publication_view *v,
-                    const uint8_t hash[SHA256_SIZE], size_t size)
+static struct link *next_link(struct survey *s)
 {
-    struct survey *s = &b->survey;
-
     if (s->link_count == s->link_capacity) {
         size_t room = s->link_capacity ? 2 * s->link_capacity : 256;
         struct link *links = realloc(s->links, room * sizeof *links);
         if (!links)
-            return -ENOMEM;
+            return NULL;
         s->links = links;
         s->link_capacity = room;
     }
-    struct link *l = &s->links[s->link_count++];
+    return &s->links[s->link_count++];
+}
+
+/* It was applied before an interruption, and so was all that it names. */
+static int add_known(struct rebuild *b, const struct object *carrier, const struct link *known)
+{
+    struct link *l = next_link(&b->survey);
+
+    if (!l)
+        return -ENOMEM;
+    *l = *known;
+    l->object = (size_t)(carrier - b->survey.objects);
+    return 0;
+}
+
+static int add_link(struct rebuild *b, struct object *carrier, const struct publication_view *v,
+                    const uint8_t hash[SHA256_SIZE], size_t size)
+{
+    struct survey *s = &b->survey;
+    struct link *l = next_link(s);
+
+    if (!l)
+        return -ENOMEM;
     *l = (struct link){ .self = { .actor = v->actor, .seq = v->seq }, .before = v->before, .more = v->more,
                         .incomplete = !is_complete(b, carrier, *v), .staged = carrier->staged,
                         .around = v->around, .shard = v->shard, .last = v->last, .size = size,
@@ -329,9 +348,12 @@ static int look_at(struct rebuild *b, struct object *o)
 
 static int judge_object(struct rebuild *b, struct object *o, struct buf *footer)
 {
+    const struct link *known = resume_link(b, o);
     struct publication_view v;
     uint8_t hash[SHA256_SIZE];
 
+    if (known)
+        return add_known(b, o, known);
     int rc = object_publication(b, o, footer, &v, hash);
     if (is_ours(rc))
         return rc;
@@ -360,9 +382,9 @@ static int find_carriers(struct rebuild *b, struct object ***out, size_t *count)
 
     *count = 0;
     for (size_t k = 0; !rc && k < s->count; k++) {
-        if (k % 16 == 0)
-            rebuild_progress(b, REBUILD_SURVEY, k, s->count);
-        rc = look_at(b, &s->objects[k]);
+        rc = k % 16 ? 0 : rebuild_progress(b, REBUILD_SURVEY, k, s->count);
+        if (!rc)
+            rc = look_at(b, &s->objects[k]);
         if (!rc && s->objects[k].publication)
             v[(*count)++] = &s->objects[k];
     }
@@ -398,8 +420,11 @@ static int read_carriers(struct rebuild *b, struct object **v, size_t count)
     for (size_t k = 0; !rc && k < count;) {
         uint64_t number = v[k]->publication;
         size_t before = s->link_count;
-        for (; !rc && k < count && v[k]->publication == number; k++)
-            rc = judge_object(b, v[k], &footer);
+        for (; !rc && k < count && v[k]->publication == number; k++) {
+            rc = rebuild_progress(b, REBUILD_READ, k, count);
+            if (!rc)
+                rc = judge_object(b, v[k], &footer);
+        }
         /* What the device has seen must be among what is read, if it is there. */
         if (rc || (b->seen.seq && number > b->seen.seq) || !may_suffice(s, before))
             continue;
