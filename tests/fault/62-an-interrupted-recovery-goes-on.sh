@@ -25,8 +25,10 @@ since() { sed -n 's/^.*there since the interruption: \([0-9]*\)\.$/\1/p' "$TMP/s
 publications() { sed -n 's/^.*rebuilt: [0-9]* .* from \([0-9]*\) publications.*/\1/p' "$TMP/said"; }
 afresh() { rm -rf "$NEW" && mkdir "$NEW"; }
 
-# goes_on WHY CENSUS : the state that is there shows that tree, and works
+# goes_on WHY CENSUS : the state that is there shows that tree, and works. The store is as
+# it was afterwards.
 goes_on() {
+    rm -rf "$TMP/store.kept" && cp -a "$STORE" "$TMP/store.kept"
     [ "$(ls -A "$NEW")" = "$vault" ] || fail "$1: left beside the state: $(ls -A "$NEW")"
     [ -z "$(cd "$NEW/$vault" && ls -d rebuilding history 2>/dev/null)" ] || fail "$1: traces stay in the state"
     open_vault "$NEW"
@@ -35,7 +37,16 @@ goes_on() {
         diff <(tr '\0' '\n' <"$2") <(census "$MNT" | tr '\0' '\n') | head -n 20 >&2 || true
         fail "$1: another tree"
     }
+    echo more >"$MNT/more"
     close_vault "$NEW"
+    rm -rf "$STORE" && mv "$TMP/store.kept" "$STORE"
+}
+
+# What was published since: small as they are, publications have one object each.
+note_carrier() {
+    find "$STORE/segments" -type f | sort >"$TMP/listed"
+    comm -13 "$TMP/listed.before" "$TMP/listed" >>"$TMP/carriers"
+    mv "$TMP/listed" "$TMP/listed.before"
 }
 
 open_vault "$DEVICE"
@@ -47,12 +58,11 @@ for k in 1 2 3 4 5 6 7 8; do
     mkdir "$MNT/tree/folder-$k" && ln "$MNT/tree/file-$k" "$MNT/tree/folder-$k/link"
     setfattr -n user.round -v $k "$MNT/tree/folder-$k"
     "$ECLUSE" flush --state "$DEVICE" "$MNT"
-    find "$STORE/segments" -type f | sort >"$TMP/listed"
-    comm -13 "$TMP/listed.before" "$TMP/listed" >>"$TMP/carriers" # small as they are: one for each
-    mv "$TMP/listed" "$TMP/listed.before"
+    note_carrier
 done
 census "$MNT" >"$TMP/tree"
 close_vault "$DEVICE"
+note_carrier
 cp -a "$STORE" "$TMP/store.first"
 
 # Without an interruption.
@@ -68,7 +78,7 @@ goes_on "uninterrupted" "$TMP/tree"
 faults=false
 case $ECLUSE in */faults/*) faults=true ;; esac
 
-cut() { # cut FAULT : the exit code
+cut_at() { # cut_at FAULT : the exit code
     local code=0
     afresh
     ECLUSE_FAULT=$1 recover >"$TMP/said" 2>&1 || code=$?
@@ -79,7 +89,7 @@ part_steps() {
     local n point before=0 most=0 resumed=0
     for point in rebuild:kill rebuild:ENOSPC '*:kill' '*:EIO'; do
         for ((n = 1; ; n += ${STRIDE:-$([ "${point%%:*}" = rebuild ] && echo 1 || echo 13)})); do
-            if cut "$point:$n"; then break; fi
+            if cut_at "$point:$n"; then break; fi
             cp "$TMP/said" "$TMP/cut.said"
             if [ -d "$NEW/$vault" ]; then
                 goes_on "$point:$n, after the switch" "$TMP/tree"
@@ -107,7 +117,7 @@ part_steps() {
 
 # left N : NEW as a recovery leaves it that was killed at step N of the point; in $HALF too
 left() {
-    if cut "rebuild:kill:$1"; then fail "it came to its end"; fi
+    if cut_at "rebuild:kill:$1"; then fail "it came to its end"; fi
     rm -rf "$HALF" && cp -a --sparse=always "$NEW" "$HALF"
 }
 again() { rm -rf "$NEW" && cp -a --sparse=always "$HALF" "$NEW"; }
@@ -182,12 +192,16 @@ part_damage() {
     expect_exit 0 recover
     mv "$NEW" "$TMP/twin" && again
     expect_exit 0 recover
+    cp -a "$STORE" "$TMP/store.kept"
     for twin in "$NEW" "$TMP/twin"; do
         open_vault "$twin"
-        "$ECLUSE" status --json --state "$twin" "$MNT" | sed -n 's/.*"actor": *"\([0-9a-f]*\)".*/\1/p'
+        echo "$twin" >"$MNT/whose"
         close_vault "$twin"
-    done | sort -u >"$TMP/actors"
-    same "actors of the two" 2 "$(grep -c . "$TMP/actors")"
+    done
+    mv "$NEW" "$TMP/twin2" && mkdir "$NEW"
+    expect_exit 0 "$ECLUSE" recover --partial --recovery-file "$SHEET" --keyfile "$KEY" --state "$NEW" "$STORE"
+    same "devices, with the one that made it" 3 "$(grep -c '^  Device ' "$TMP/said")"
+    rm -rf "$STORE" "$TMP/twin2" && mv "$TMP/store.kept" "$STORE"
 }
 
 part_store() {
@@ -242,17 +256,18 @@ part_store() {
 # --- Ctrl-C ----------------------------------------------------------------------------------
 
 part_signal() {
-    local lang code said
+    local lang code said child
     for lang in C.UTF-8 fr_CA.UTF-8; do
         afresh
         set -m
         (ECLUSE_FAULT=rebuild:delay=2000:$middle LC_ALL=$lang exec "$ECLUSE" recover --recovery-file "$SHEET" \
             --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said" 2>&1) &
+        child=$!
         set +m
         until_true test -e "$NEW/.$vault.rebuild/history"
-        kill -INT $!
+        kill -INT $child
         code=0
-        wait $! || code=$?
+        wait $child || code=$?
         same "its exit code" 130 $code
         case $lang in
         fr*) said='la même commande reprend' ;;
