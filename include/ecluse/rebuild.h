@@ -48,6 +48,7 @@ struct rebuild_options {
 struct rebuild_report {
     uint64_t objects, foreign, unreadable;   /* in the store; unreadable ones are logged */
     uint64_t arriving;           /* begin like ours and have no end: on their way, or altered; logged */
+    uint64_t late, altered;      /* of the last two, objects of this vault that may hold newer changes; logged */
     uint64_t publications;       /* applied */
     int64_t time;                /* of the last one applied, 0: none */
     uint64_t pending;            /* publications that wait for something missing */
@@ -70,7 +71,7 @@ struct rebuild_report {
 
 /*
  * Makes the state anew. E_NOT_ARRIVED (publications or their segments are
- * missing), E_OLDER_STATE (the store lacks what the old index had seen),
+ * missing, or may be in an object that is not whole), E_OLDER_STATE (the store lacks what the old index had seen),
  * E_FORKED, E_AUTH: refused, unless `partial`; then the longest whole history
  * is taken. -ENOSPC and others. After an error the old state is as it was.
  * The caller frees report->heads.

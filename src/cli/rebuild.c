@@ -269,6 +269,8 @@ static void report_store(const struct rebuild_report *p)
         printf("%s", _("  What an interruption had left was of no use: all was read anew.\n"));
     say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
     say(_("  Objects that are not whole, still on their way or altered: %llu (the log names them).\n"), p->arriving);
+    say(_("  Objects of this vault left out that may hold newer changes: %llu (the log names them).\n"),
+        p->late + p->altered);
     say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);
     say(_("  Publications left out because they were forged or forked: %llu.\n"), p->refused);
     say(_("  Publications of other devices that are not part of this tree: %llu.\n"), p->branches);
@@ -315,6 +317,19 @@ static void explain_refusal(const struct work *w, int error, const struct rebuil
             w->r->only_new ? "--partial" : "--rebuild=partial");
 }
 
+/* The newest publication is named by nothing: that it does not open is all that shows. */
+static void explain_doubts(const struct work *w, const struct rebuild_report *p)
+{
+    if (!p->late && !p->altered)
+        return;
+    fprintf(stderr, _("Objects of this vault that are not whole: %llu; altered: %llu. Each may hold the newest changes of a\n"
+                      "device. If the store is still being synced, wait and try again; otherwise “ecluse check” tells\n"
+                      "which they are.\n"), (unsigned long long)p->late, (unsigned long long)p->altered);
+    fflush(stderr);
+    report_heads(p);
+    fflush(stdout);
+}
+
 /* What an error or a signal leaves. */
 static void explain_half(const struct work *w, int error, const struct rebuild_report *p)
 {
@@ -334,6 +349,8 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
     int code = error == -EINTR ? EXIT_SYSTEM : complain(error, store ? w->r->store : w->path);
 
     explain_refusal(w, error, p);
+    if (error == E_AUTH || error == E_NOT_ARRIVED)
+        explain_doubts(w, p);
     explain_half(w, error, p);
     return code;
 }

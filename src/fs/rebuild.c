@@ -138,6 +138,7 @@ static int decide_order(struct rebuild *b)
     struct rebuild_report *r = b->report;
 
     tell(b);
+    doubts_count(b);
     int rc = rebuild_heads(b);
     r->publications = b->chain.count - b->chain.base;
     r->pending = b->chain.pending;
@@ -155,7 +156,9 @@ static int decide_order(struct rebuild *b)
         return E_AUTH;
     if (!has_seen(b))
         return E_OLDER_STATE;
-    return b->chain.pending || lacks_history(b) ? E_NOT_ARRIVED : 0;
+    if (b->chain.pending || lacks_history(b))
+        return E_NOT_ARRIVED;
+    return r->altered ? E_AUTH : r->late ? E_NOT_ARRIVED : 0;
 }
 
 /* --- the history ---------------------------------------------------------------------------- */
@@ -515,9 +518,9 @@ static int run(struct rebuild *b)
     if (!rc)
         rc = survey_take(b);
     if (!rc)
-        rc = decide_order(b);
+        resume_check(b);
     if (!rc)
-        rc = resume_check(b);
+        rc = decide_order(b);
     if (!rc)                     /* until here nothing is changed on disk */
         rc = make(b);
     if (b->old)

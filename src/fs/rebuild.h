@@ -4,6 +4,7 @@
  *
  *   survey.c      what lies in the store and in the old staging directory
  *   chain.c       which publications are the history
+ *   doubts.c      what does not open, and may be the newest of it
  *   translate.c   rows of others into this index's numbers
  *   rebuild.c     the history into a new index
  *   keep.c        over it, what was not published
@@ -50,6 +51,8 @@ struct object {
     bool headed;               /* its header is authentic, epoch is known */
     bool ended;                /* its trailer is: it has arrived whole */
     uint64_t publication;      /* which its trailer says that it carries; 0: none, or not to be told */
+    bool named;                /* some publication that was read names it, or was carried by it */
+    enum { DOUBT_NONE, DOUBT_LATE, DOUBT_ALTERED } doubt; /* doubts.c */
     struct buf footer;         /* as it was read, while there is room for it */
     bool linked;               /* staged: its file is in the new staging directory */
     bool copied;               /* … and is a copy that may be written to */
@@ -145,14 +148,24 @@ int publication_meaning(struct rebuild *b, struct publication_view *v, struct me
 /* Not 0: the user wants an end. */
 int rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
 
+/* --- doubts.c ------------------------------------------------------------------------------ */
+
+/* An object that does not open: is it one whose loss would matter? -ENOMEM. */
+int doubt_object(struct rebuild *b, struct object *o);
+/* Once the history is decided: how many are left of which that is so. */
+void doubts_count(struct rebuild *b);
+
 /* --- resume.c ------------------------------------------------------------------------------ */
 
 /* Looks for what an interruption left, and opens it. Before the survey. */
 int resume_open(struct rebuild *b);
 /* The publication that an object carries, when it was applied before; else NULL. */
 const struct link *resume_link(const struct rebuild *b, const struct object *o);
-/* Is what was applied the beginning of the history as it is now? If not, it is given up. */
-int resume_check(struct rebuild *b);
+/* Once all is listed: is all there that was applied? Before resume_link. If not, it is
+ * given up. */
+int resume_place(struct rebuild *b);
+/* Is what was applied the beginning of the history as it is now? If not, the same. */
+void resume_check(struct rebuild *b);
 void resume_give_up(struct rebuild *b);
 /* Writes what a later resume_open needs, once the first publication is applied. */
 int resume_note(struct rebuild *b);

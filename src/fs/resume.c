@@ -312,11 +312,13 @@ int resume_open(struct rebuild *b)
     if (!rc) {
         rc = open_left(b);
         if (rc && rc != -ENOMEM && rc != -ENOSPC) {
-            log_warning("ECL-0348 rebuild: what an interruption left is of no use: %s", error_name(rc));
             resume_give_up(b);
-            rc = 0;
+            if (rc != -ENOENT)   /* it was cut before anything was applied */
+                log_warning("ECL-0348 rebuild: what an interruption left is of no use: %s", error_name(rc));
+            b->report->anew = rc != -ENOENT;
+            return 0;
         }
-        b->noted = rc == 0 && b->resume;
+        b->noted = !rc;
         return rc;
     }
     renewal_end(&b->renewal);
@@ -359,28 +361,37 @@ static int take_number(void *ctx, const struct segment_row *row)
     if (!o || o->size != row->length)
         return 1;
     o->number = row->number;
+    o->named = true;
     if (row->number > b->numbers.segment)
         b->numbers.segment = row->number;
     return 0;
 }
 
-int resume_check(struct rebuild *b)
+static void turn_away(struct rebuild *b)
 {
+    log_warning("ECL-0349 rebuild: the store has another history than what an interruption left: it begins anew");
+    resume_give_up(b);
+}
+
+int resume_place(struct rebuild *b)
+{
+    int rc = b->resume ? index_scan_segments(b->index, 0, take_number, b) : 0;
+
+    if (rc == 1 || rc == E_STATE_DAMAGED)
+        turn_away(b);
+    return rc == 1 || rc == E_STATE_DAMAGED ? 0 : rc;
+}
+
+void resume_check(struct rebuild *b)
+{
+    if (b->resume && !is_beginning(b))
+        turn_away(b);
     if (!b->resume)
-        return 0;
-    int rc = is_beginning(b) ? index_scan_segments(b->index, 0, take_number, b) : 1;
-    if (rc && rc != 1 && rc != E_STATE_DAMAGED)
-        return rc;
-    if (rc) {
-        log_warning("ECL-0349 rebuild: the store has another history than what an interruption left: it begins anew");
-        resume_give_up(b);
-        return 0;
-    }
+        return;
     b->resumed = b->resume->applied;
     b->report->resumed = b->resumed;
     remove_end(b);
     log_info("ECL-0350 rebuild: goes on after %zu of %zu publications", b->resumed, b->chain.count - b->chain.base);
-    return 0;
 }
 
 void resume_give_up(struct rebuild *b)

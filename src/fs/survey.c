@@ -253,14 +253,17 @@ int object_publication(struct rebuild *b, struct object *o, struct buf *footer, 
 static bool is_complete(struct rebuild *b, const struct object *carrier, struct publication_view v)
 {
     struct publication_segment s;
+    bool complete = true;
 
     while (publication_next_segment(&v, &s)) {
-        const struct object *o = survey_find(&b->survey, &s.id);
+        struct object *o = survey_find(&b->survey, &s.id);
         if (s.carrier ? o != carrier : !o || (o->staged && !carrier->staged) ||
             ((s.fresh || s.again) && o->size != s.length))
-            return false;
+            complete = false;
+        if (o)
+            o->named = true;
     }
-    return true;
+    return complete;
 }
 
 static struct link *next_link(struct survey *s)
@@ -304,20 +307,21 @@ static int add_link(struct rebuild *b, struct object *carrier, const struct publ
     return 0;
 }
 
-static void report_unreadable(struct rebuild *b, const struct object *o, int rc)
+static int report_unreadable(struct rebuild *b, struct object *o, int rc)
 {
     char id[ID_TEXT];
 
     if (o->staged)
-        return;
+        return 0;
     id_format(&o->id, id);
     if (!o->ended && (o->headed || rc == E_NOT_ARRIVED)) {
         b->report->arriving++;
         log_info("ECL-0339 object %s has no end, or not yet: %s", id, error_name(rc));
-        return;
+    } else {
+        b->report->unreadable++;
+        log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
     }
-    b->report->unreadable++;
-    log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
+    return doubt_object(b, o);
 }
 
 static bool is_ours(int rc)
@@ -341,8 +345,8 @@ static int look_at(struct rebuild *b, struct object *o)
     if (is_ours(rc))
         return rc;
     if (rc)
-        report_unreadable(b, o, rc);
-    o->publication = rc ? 0 : t.publication;
+        return report_unreadable(b, o, rc);
+    o->publication = t.publication;
     return 0;
 }
 
@@ -359,8 +363,7 @@ static int judge_object(struct rebuild *b, struct object *o, struct buf *footer)
         return rc;
     if (!rc)
         return add_link(b, o, &v, hash, footer->len);
-    report_unreadable(b, o, rc == -ENOENT ? E_FORMAT : rc);
-    return 0;
+    return report_unreadable(b, o, rc == -ENOENT ? E_FORMAT : rc);
 }
 
 /* --- from the newest on ------------------------------------------------------------------ */
@@ -447,7 +450,9 @@ int survey_take(struct rebuild *b)
     if (rc)
         return rc;
     sort_objects(&b->survey);
-    rc = find_carriers(b, &carriers, &count);
+    rc = resume_place(b);
+    if (!rc)
+        rc = find_carriers(b, &carriers, &count);
     if (!rc)
         rc = read_carriers(b, carriers, count);
     free(carriers);
