@@ -318,7 +318,7 @@ static void explain_refusal(const struct work *w, int error, const struct rebuil
 }
 
 /* The newest publication is named by nothing: that it does not open is all that shows. */
-static void explain_doubts(const struct work *w, const struct rebuild_report *p)
+static void explain_doubts(const struct rebuild_report *p)
 {
     if (!p->late && !p->altered)
         return;
@@ -350,7 +350,7 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
 
     explain_refusal(w, error, p);
     if (error == E_AUTH || error == E_NOT_ARRIVED)
-        explain_doubts(w, p);
+        explain_doubts(p);
     explain_half(w, error, p);
     return code;
 }
