@@ -52,6 +52,7 @@ struct rebuild_report {
     uint64_t publications;       /* applied */
     int64_t time;                /* of the last one applied, 0: none */
     uint64_t pending;            /* publications that wait for something missing */
+    uint64_t gone;               /* objects that its rows name, and that the user let go where they were published */
     uint64_t branches;           /* whole publications of other branches */
     uint64_t refused;            /* forged, or forked: two with one number */
     uint64_t seen;               /* number of the last one that the old index knew; 0 unknown */

@@ -269,6 +269,7 @@ static void report_store(const struct rebuild_report *p)
         printf("%s", _("  What an interruption had left was of no use: all was read anew.\n"));
     say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
     say(_("  Objects that are not whole, still on their way or altered: %llu (the log names them).\n"), p->arriving);
+    say(_("  Objects that the store lacks, as was accepted: %llu; files that need them give an error.\n"), p->gone);
     say(_("  Objects of this vault left out that may hold newer changes: %llu (the log names them).\n"),
         p->late + p->altered);
     say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);

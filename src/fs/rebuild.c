@@ -193,7 +193,7 @@ int publication_meaning(struct rebuild *b, struct publication_view *v, struct me
     if (!m->segments)
         return -ENOMEM;
     while (publication_next_segment(&walk, &s)) {
-        struct object *o = survey_find(&b->survey, &s.id);
+        struct object *o = survey_named(&b->survey, &s);
         if (o)
             m->segments[m->segment_count++] = (struct segment_meaning){ s.number, o };
     }
@@ -220,7 +220,7 @@ static int number_segments(struct rebuild *b, struct publication_view v, struct 
     int rc = 0;
 
     while (!rc && publication_next_segment(&v, &s)) {
-        struct object *o = survey_find(&b->survey, &s.id);
+        struct object *o = survey_named(&b->survey, &s);
         if (!o)
             return E_NOT_ARRIVED;
         if (!s.fresh) {
@@ -453,6 +453,7 @@ static int close_index(struct rebuild *b, int rc)
     if (!rc) {
         b->report->inodes = totals.inodes;
         b->report->bytes = totals.object_bytes;
+        b->report->gone = b->survey.gone_count;
     }
     int closed = index_close(b->index);
     b->index = NULL;

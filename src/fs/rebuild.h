@@ -64,6 +64,8 @@ struct survey {
     struct link *links;
     size_t link_count, link_capacity;
     size_t kept;               /* bytes of footers in memory */
+    struct object **gone;      /* by id: what publications name and the user let go */
+    size_t gone_count, gone_capacity;
 };
 
 struct rebuild;
@@ -72,6 +74,9 @@ struct rebuild;
 int survey_take(struct rebuild *b);
 void survey_free(struct survey *s);
 struct object *survey_find(struct survey *s, const struct id128 *id);
+/* The object that a publication names; one that is gone gets a place of its own. NULL when
+ * it is not there, or memory is short. */
+struct object *survey_named(struct survey *s, const struct publication_segment *named);
 /* Opens the file of an object and derives its key; checks the header. */
 int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key **key);
 /* The publication that an object carries, and its hash; the view borrows from

@@ -409,6 +409,8 @@ void resume_give_up(struct rebuild *b)
     b->numbers = (struct numbers){ .ino = ROOT_INO, .cookie = 2 };
     for (size_t k = 0; k < b->survey.count; k++)
         b->survey.objects[k].number = 0;
+    for (size_t k = 0; k < b->survey.gone_count; k++)
+        b->survey.gone[k]->number = 0;
     renewal_end(&b->renewal);
 }
 

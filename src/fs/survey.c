@@ -117,6 +117,46 @@ struct object *survey_find(struct survey *s, const struct id128 *id)
     return NULL;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
+    return memcmp(x->id.b, y->id.b, sizeof x->id.b);
+}
+
+static struct object *add_gone(struct survey *s, const struct publication_segment *named)
+{
+    struct object *o = calloc(1, sizeof *o);
+
+    if (o && s->gone_count == s->gone_capacity) {
+        size_t room = s->gone_capacity ? 2 * s->gone_capacity : 64;
+        struct object **v = realloc(s->gone, room * sizeof *v);
+        if (v) {
+            s->gone = v;
+            s->gone_capacity = room;
+        }
+    }
+    if (!o || s->gone_count == s->gone_capacity) {
+        free(o);
+        return NULL;
+    }
+    *o = (struct object){ .id = named->id, .size = named->length, .valid = named->length };
+    size_t at = s->gone_count++;
+    for (; at && memcmp(s->gone[at - 1]->id.b, o->id.b, sizeof o->id.b) > 0; at--)
+        s->gone[at] = s->gone[at - 1];
+    return s->gone[at] = o;
+}
+
+struct object *survey_named(struct survey *s, const struct publication_segment *named)
+{
+    struct object key = { .id = named->id }, *wanted = &key, **found;
+    struct object *o = survey_find(s, &named->id);
+
+    if (o || !named->gone)
+        return o;
+    found = s->gone_count ? bsearch(&wanted, s->gone, s->gone_count, sizeof *s->gone, compare_ids) : NULL;
+    return found ? *found : add_gone(s, named);
+}
+
 /* --- one object ------------------------------------------------------------------------ */
 
 static int open_object_file(struct rebuild *b, const struct object *o)
@@ -259,7 +299,7 @@ static bool is_complete(struct rebuild *b, const struct object *carrier, struct 
         struct object *o = survey_find(&b->survey, &s.id);
         if (s.carrier ? o != carrier : !o || (o->staged && !carrier->staged) ||
             ((s.fresh || s.again) && o->size != s.length))
-            complete = false;
+            complete &= s.gone;
         if (o)
             o->named = true;
     }
@@ -463,6 +503,9 @@ void survey_free(struct survey *s)
 {
     for (size_t k = 0; k < s->count; k++)
         buf_free(&s->objects[k].footer);
+    for (size_t k = 0; k < s->gone_count; k++)
+        free(s->gone[k]);
+    free(s->gone);
     free(s->objects);
     free(s->links);
     *s = (struct survey){ 0 };
