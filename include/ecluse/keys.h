@@ -68,6 +68,8 @@ uint32_t keyring_epoch(const struct keyring *k);  /* current epoch */
 const uint8_t *keyring_epoch_key(const struct keyring *k, uint32_t epoch);
 /* Random key of this device for index and journal; never leaves the keyring. */
 const uint8_t *keyring_local_key(const struct keyring *k);
+/* Takes over the local key of another one of the same vault, whose index is gone on with. */
+void keyring_take_local_key(struct keyring *k, const struct keyring *from);
 
 /* The vault header: the whole content of vault-<id>.ecl. */
 #define VAULT_HEADER_SIZE 128u

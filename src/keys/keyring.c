@@ -239,6 +239,12 @@ const uint8_t *keyring_epoch_key(const struct keyring *k, uint32_t epoch)
     return NULL;
 }
 
+void keyring_take_local_key(struct keyring *k, const struct keyring *from)
+{
+    assert(k->opened && from->opened && id_equal(&k->vault, &from->vault));
+    memcpy(k->opened->local_key, from->opened->local_key, KEY_SIZE);
+}
+
 const uint8_t *keyring_local_key(const struct keyring *k)
 {
     assert(k->opened);

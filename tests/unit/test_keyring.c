@@ -107,6 +107,26 @@ static int try_keyfile(const uint8_t *bytes, size_t len)
 
 /* --- what must work ---------------------------------------------------------- */
 
+START_TEST(a_local_key_is_taken_over_and_nothing_else)
+{
+    struct keyring *from = make_with_passphrase(), *k = make_with_passphrase(), *again = NULL;
+    uint64_t actor = keyring_actor(k);
+
+    ck_assert_mem_ne(keyring_local_key(k), keyring_local_key(from), KEY_SIZE);
+    keyring_take_local_key(k, from);
+    ck_assert_mem_eq(keyring_local_key(k), keyring_local_key(from), KEY_SIZE);
+    ck_assert_uint_eq(keyring_actor(k), actor);
+    ck_assert_uint_ne(keyring_actor(k), keyring_actor(from));
+    ck_assert_int_eq(keyring_save(k, dirfd, "keyring"), 0);
+    ck_assert_int_eq(keyring_load(&again, dirfd, "keyring"), 0);
+    ck_assert_int_eq(keyring_unlock(again, SLOT_RECOVERY, recovery, KEY_SIZE), 0);
+    ck_assert_mem_eq(keyring_local_key(again), keyring_local_key(from), KEY_SIZE);
+    keyring_free(from);
+    keyring_free(k);
+    keyring_free(again);
+}
+END_TEST
+
 START_TEST(every_kind_of_slot_gives_the_same_keys)
 {
     struct keyring *made = make_with_passphrase(), *k = NULL;
@@ -639,6 +659,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, every_kind_of_slot_gives_the_same_keys);
+    tcase_add_test(t, a_local_key_is_taken_over_and_nothing_else);
     tcase_add_test(t, keys_follow_from_the_recovery_key_as_documented);
     tcase_add_test(t, slots_are_listed_while_locked);
     tcase_add_test(t, a_replaced_slot_opens_with_the_new_secret_only);
