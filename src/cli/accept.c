@@ -13,6 +13,7 @@
  * without a terminal it takes --yes.  The answer is logged (ECL-0325, ECL-0328).
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/log.h>
 #include <ecluse/store.h>
 #include <stdio.h>
@@ -226,6 +227,9 @@ static int run(struct accept *a, int argc, char **argv)
         snprintf(a->blamed, sizeof a->blamed, "%s", a->store);
     if (!rc)
         rc = open_and_take(a, &v);
+    if (v.open && a->asked)
+        audit_append(v.state.dir, v.state.keys, AUDIT_ACCEPTED, rc,
+                     AUDIT_FIELDS(AUDIT_WORD("what", a->older ? "older" : "other")));
     vault_close(&v);
     fflush(stdout);
     if (a->declined && rc)

@@ -8,6 +8,7 @@
  * for twice, becomes the one of this device.
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/rebuild.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -162,6 +163,8 @@ static int unlock_old(struct work *w)
     if (rc)
         return rc;
     rc = keyring_unlock(w->old.keys, s.kind, s.bytes, s.len);
+    audit_append(w->old.dir, rc ? NULL : w->old.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s.kind))));
     secret_drop(&s);
     if (rc)
         return blamed_path(w, rc == E_PASSPHRASE ? w->r->store : w->path, rc);
@@ -186,6 +189,9 @@ static int make_keys(struct work *w)
         rc = keyring_create(&w->fresh, &w->vault.vault, w->vault.suite, s.bytes);
     if (!rc && check_header(w, w->fresh)) {
         secret_drop(&s);
+        if (w->has_old)
+            audit_append(w->old.dir, NULL, AUDIT_UNLOCKED, E_PASSPHRASE,
+                         AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(SLOT_RECOVERY))));
         return blamed_path(w, w->r->recovery_file ? w->r->recovery_file : w->r->store, E_PASSPHRASE);
     }
     if (!rc)
@@ -307,6 +313,19 @@ static void explain_refusal(int error, const struct rebuild_report *p)
             (unsigned long long)p->publications, (unsigned long long)p->pending, (unsigned long long)p->refused);
 }
 
+/* Whoever recovers a vault from here knows that it is here; and the log goes on. */
+static void settle(const struct work *w, const struct rebuild_report *p)
+{
+    int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    place_claim(dir, w->r->store);   /* if not, the next mount does */
+    audit_append(dir, w->fresh ? w->fresh : w->old.keys, w->has_old ? AUDIT_REBUILT : AUDIT_RECOVERED, 0,
+                 AUDIT_FIELDS(AUDIT_NUMBER("publications", p->publications), AUDIT_NUMBER("kept", p->kept),
+                              AUDIT_NUMBER("lost", p->lost)));
+    close(dir);
+}
+
 static int rebuild_it(struct work *w)
 {
     struct rebuild_report report;
@@ -324,6 +343,7 @@ static int rebuild_it(struct work *w)
         report_heads(&report);
         free(report.heads);
         fflush(stdout);
+        settle(w, &report);
         return EXIT_DONE;
     }
     free(report.heads);
@@ -332,16 +352,6 @@ static int rebuild_it(struct work *w)
     int code = complain(rc, store ? w->r->store : w->path);
     explain_refusal(rc, &report);
     return code;
-}
-
-/* Whoever recovers a vault from here knows that it is here. */
-static void claim_place(const struct work *w)
-{
-    int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return;
-    place_claim(dir, w->r->store);   /* if not, the next mount does */
-    close(dir);
 }
 
 int rebuild_run(const struct rebuild_request *r)
@@ -354,8 +364,6 @@ int rebuild_run(const struct rebuild_request *r)
     if (!rc)
         rc = get_keys(&w);
     int code = rc ? complain(rc, r->blamed) : rebuild_it(&w);
-    if (!code)
-        claim_place(&w);
     keyring_free(w.fresh);
     if (w.has_old)
         state_close(&w.old);

@@ -4,6 +4,7 @@
  * keyring while the vault is not mounted (the state's lock sees to that).
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,6 +45,8 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
 int vault_unlock(struct vault_ref *v, const struct secret *s)
 {
     int rc = keyring_unlock(v->state.keys, s->kind, s->bytes, s->len);
+    audit_append(v->state.dir, rc ? NULL : v->state.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s->kind))));
     if (rc)
         return rc;
     const uint8_t *epoch0 = keyring_epoch_key(v->state.keys, 0);

@@ -28,6 +28,7 @@
 #ifndef ECLUSE_FS_INTERNAL_H
 #define ECLUSE_FS_INTERNAL_H
 
+#include <ecluse/audit.h>
 #include <ecluse/batch.h>
 #include <ecluse/error.h>
 #include <ecluse/fs.h>
