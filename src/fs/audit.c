@@ -116,8 +116,10 @@ static int find_last(struct writing *w)
             w->last = (struct audit_record){ 0 };
     }
     if (!rc) {
-        w->torn = stop ? (uint64_t)(tail + len - stop - 1) : len;
+        w->torn = stop ? (uint64_t)(tail + len - stop - 1) : w->end <= TAIL ? len : 0;
         w->end -= w->torn;
+        if (!stop && w->end)         /* no record of ours is as long: left as it is, and found by whoever verifies */
+            buf_byte(&w->lines, '\n');
     }
     free(tail);
     return rc;

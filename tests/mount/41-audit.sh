@@ -219,10 +219,16 @@ timeout 100 "$ECLUSE" umount --state "$STATE" "$MNT" >"$TMP/said" 2>&1 || true
 until_true no_daemon
 [ "$(wc -l <"$(log)")" -gt "$before" ] || fail "a full disk keeps the log from being written, in spite of the reserve"
 whole "on a full disk"
-for k in $(seq 1 2000); do   # the reserve comes to its end; nothing else does
-    head -c 60 /dev/zero >>"$(log)" 2>/dev/null || break
+# The reserve comes to its end; nothing else does.
+head -c 64 /dev/urandom >"$TMP/key2" && chmod 600 "$TMP/key2"
+for k in $(seq 1 600); do
+    before=$(wc -l <"$(log)")
+    expect_exit 4 "$ECLUSE" audit verify --keyfile "$TMP/key2" --state "$STATE" "$STORE"
+    [ "$(wc -l <"$(log)")" -gt "$before" ] || break
 done
-LC_ALL=C.UTF-8 expect_exit 4 timeout 60 "$ECLUSE" mount --passfile "$TMP/wrong" --state "$STATE" "$STORE" "$MNT"
+[ "$k" -gt 50 ] || fail "there was room for $k events only"
+[ "$k" -lt 600 ] || fail "the disk was never full"
+whole "when nothing can be noted any more"
 rm "$TMP/small/filler"
 mount_vault
 same "the file is there" one "$(cat "$MNT/f")"
