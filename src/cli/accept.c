@@ -221,7 +221,7 @@ static int run(struct accept *a, int argc, char **argv)
     rc = a->state ? path_real(a->state, a->state_dir) : 0;
     if (rc)
         return complain(rc, a->state);
-    log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    log_open(LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     rc = vault_open(&v, a->store, a->state ? a->state_dir : NULL, a->blamed);
     if (!rc && a->older && (rc = place_check(v.state.path, a->store)))
         snprintf(a->blamed, sizeof a->blamed, "%s", a->store);

@@ -37,6 +37,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  fsname=NAME       what df(1) shows; default: the store\n"
       "  foreground        stays in the foreground\n"
       "  notify=PROGRAM    runs it when something happens (absolute path), or none\n"
+      "  log=WHERE         system, journal or syslog; in the foreground also stderr or json\n"
       "  nofail            a missing store is not an error\n"
       "  rebuild, rebuild=partial   as --rebuild\n"
       "\n"

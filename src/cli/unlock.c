@@ -8,6 +8,7 @@
  * only ever replaced whole.
  */
 #include "checkup.h"
+#include <ecluse/log.h>
 #include <ecluse/rebuild.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -56,11 +57,17 @@ static int blamed_path(struct unlocked *u, const char *path, int error)
 
 int unlocked_store(struct unlocked *u, const char *store)
 {
+    char id[ID_TEXT];
+
     if (!realpath(store, u->path))
         return blamed_path(u, store, errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno);
     int rc = store_open(&u->store, u->path, &u->header, &u->header_len);
     if (!rc)
         rc = vault_header_parse(u->header, u->header_len, &u->vault);
+    if (!rc) {
+        id_format(&u->vault.vault, id);
+        log_vault(id);
+    }
     if (rc != E_NOT_ARRIVED)
         return blamed_path(u, store, rc);
     snprintf(u->blamed, sizeof u->blamed, "%s/vault-*.ecl", store);

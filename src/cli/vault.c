@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 #include <ecluse/audit.h>
+#include <ecluse/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
 {
     struct store *opened = NULL;
     struct vault_header h;
-    char path[PATH_MAX];
+    char path[PATH_MAX], id[ID_TEXT];
 
     *v = (struct vault_ref){ 0 };
     int rc = store_open(&opened, store, &v->header, &v->header_len);
@@ -32,6 +33,8 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
     if (rc)
         return blamed_path(blamed, store, rc);
     v->vault = h.vault;
+    id_format(&v->vault, id);
+    log_vault(id);
     rc = state_path(path, state_dir, &v->vault);
     if (rc)
         return blamed_path(blamed, state_dir ? state_dir : "", rc);

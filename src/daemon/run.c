@@ -24,7 +24,7 @@ static void on_ready(void *ctx)
     mounted_read_ahead(&s->mount, READ_AHEAD_KIB);
     if (!s->config->foreground) {
         process_detach();
-        log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+        log_open(s->config->log ? s->config->log : LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     }
     process_notify("READY=1");
     audit_append(s->state->dir, s->state->keys, AUDIT_MOUNTED, 0,
@@ -175,14 +175,18 @@ int daemon_run(const struct mount_config *c)
 {
     struct vault_files f = { .guard = { .fd = -1 } };
     struct served s = { .config = c, .since = time(NULL) };
+    char id[ID_TEXT];
 
     if (c->blamed)
         c->blamed[0] = '\0';
     process_one_arena();
     process_harden();
     warden_start(&s.warden);
-    log_open(c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    log_open(c->log ? c->log : c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     int rc = preflight(c, &f);
+    id_format(&f.vault.vault, id);
+    if (!rc)
+        log_vault(id);
     if (!rc)
         rc = preflight_unlock(c, &f);
     if (rc || chdir("/")) {

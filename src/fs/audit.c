@@ -250,7 +250,7 @@ static int add_altered(struct writing *w, const struct keyring *keys, enum audit
     w->anew = why || begins_anew(event);
     if (!why)
         return 0;
-    log_error("ECL-0371 the audit log was altered: %s", why);
+    log_system(LOG_LEVEL_ERROR, "ECL-0371 the audit log was altered: %s", why);
     return add_record(w, AUDIT_LOG_ALTERED, 0, AUDIT_FIELDS(AUDIT_WORD("why", why)));
 }
 
@@ -334,10 +334,10 @@ int audit_append(int dir, const struct keyring *keys, enum audit_event event, in
     int rc = append(&w, keys, event, result, fields);
     if (rc) {
         atomic_fetch_add(&missed, 1);
-        log_warning("ECL-0370 audit: %s (%s) could not be noted: %s", events[event].name,
+        log_system(LOG_LEVEL_WARNING, "ECL-0370 audit: %s (%s) could not be noted: %s", events[event].name,
                     result ? error_name(result) : "ok", error_name(rc));
     } else {
-        log_info("ECL-0373 audit: %llu %s %s %s", (unsigned long long)w.last.seq, events[event].name,
+        log_system(LOG_LEVEL_INFO, "ECL-0373 audit: %llu %s %s %s", (unsigned long long)w.last.seq, events[event].name,
                  result ? error_name(result) : "ok", w.last.hash);
     }
     if (!rc && keys) {
