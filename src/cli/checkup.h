@@ -7,6 +7,7 @@
 #define ECLUSE_CLI_CHECKUP_H
 
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/store.h>
 #include <stdio.h>
 
@@ -51,6 +52,9 @@ int unlocked_store(struct unlocked *u, const char *store);
 /* With the recovery key: nothing local is used. Else the keyring of this device's
  * state, and the state itself unless a daemon uses it or it is damaged. */
 int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown);
+/* In the audit log of this device's state of the vault, when there is one. */
+void unlocked_note(const struct unlocked *u, const struct key_options *k, enum audit_event event, int result,
+                   const struct audit_field *fields);
 void unlocked_close(struct unlocked *u);
 
 /* --- progress.c: a line that is written over, on a terminal only -------------------------- */

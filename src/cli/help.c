@@ -37,6 +37,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  fsname=NAME       what df(1) shows; default: the store\n"
       "  foreground        stays in the foreground\n"
       "  notify=PROGRAM    runs it when something happens (absolute path), or none\n"
+      "  log=WHERE         system, journal or syslog; in the foreground also stderr or json\n"
       "  nofail            a missing store is not an error\n"
       "  rebuild, rebuild=partial   as --rebuild\n"
       "\n"
@@ -134,6 +135,19 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Nothing is turned back: the folder keeps all its names. What this device has not\n"
       "published is published; files whose contents are gone are named, and give an error\n"
       "until their objects come back. The answer is noted in the log.\n") },
+    { "audit", N_(
+      "ecluse audit show [--since DATE] [--json] [--state DIR] STORE\n"
+      "ecluse audit verify [--unlock | --passfile F | --extpass COMMAND | --keyfile F]\n"
+      "                    [--state DIR] STORE\n"
+      "\n"
+      "Shows what this device has noted of a vault: who opened it and who failed to, what\n"
+      "became of its keys, what was published, accepted or refused. “verify” tells whether\n"
+      "anything was altered, removed or put in (exit code 0: no), and the head to note down.\n"
+      "\n"
+      "  --since DATE      only from then on: 2026-11-27 or 2026-11-27T16:20\n"
+      "  --json            the records as they stand in the file, one JSON object a line\n"
+      "  --unlock          asks for the passphrase, to tell whether the head is genuine\n"
+      "  --passfile F …    the passphrase or key file for that\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -156,6 +170,7 @@ static void overview(void)
         "  ecluse manifest STORE             the sums of all objects, for whoever has no key\n"
         "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
+        "  ecluse audit show STORE           who opened the vault, and what was done\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

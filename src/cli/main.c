@@ -6,6 +6,7 @@
  * with two plain arguments and no command, it mounts the one on the other.
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -17,7 +18,8 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
     { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
     { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "gc", command_gc },           { "version", command_version }, { "help", command_help },
+    { "audit", command_audit },     { "gc", command_gc },
+              { "version", command_version }, { "help", command_help },
 };
 
 static const struct command *find_command(const char *name)
@@ -56,6 +58,7 @@ static int dispatch(int argc, char **argv)
     const struct command *c = argc > 1 ? find_command(argv[1]) : find_command(help);
     if (c && c->run != command_help && wants_help(argc - 1, argv + 1))
         return help_for(c->run == command_umount ? "umount" : c->name);
+    audit_command(c ? c->name : mount);
     if (c)
         return argc > 1 ? c->run(argc - 1, argv + 1) : (command_help(1, argv), EXIT_USAGE);
     if (argc < 3)
@@ -88,6 +91,7 @@ int main(int argc, char **argv)
     int rc = crypto_start();
     if (rc)
         return complain(rc, NULL);
+    audit_command("mount");
     rc = argc > 0 && is_helper(argv[0]) ? command_mount_helper(argc, argv) : dispatch(argc, argv);
     if (fflush(stdout) && !rc)
         rc = complain(-errno, NULL);

@@ -7,6 +7,7 @@
  * the one before; a key file is added to what is there.
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -109,6 +110,11 @@ static int change(struct passwd *p, struct vault_ref *v)
     if (rc)
         return rc;
     rc = keyring_save(v->state.keys, v->state.dir, "keyring");
+    if (p->add_keyfile)
+        audit_append(v->state.dir, v->state.keys, AUDIT_KEY_ADDED, rc,
+                     AUDIT_FIELDS(AUDIT_WORD("kind", audit_slot(SLOT_KEYFILE))));
+    if (p->new.passfile || !p->add_keyfile)
+        audit_append(v->state.dir, v->state.keys, AUDIT_PASSPHRASE_CHANGED, rc, NULL);
     if (rc)
         snprintf(p->blamed, sizeof p->blamed, "%s", v->state.path);
     return rc;

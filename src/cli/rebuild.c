@@ -11,6 +11,7 @@
  * kept and the user told how to go on; then the signal does what it would have done.
  */
 #include "checkup.h"
+#include <ecluse/audit.h>
 #include <ecluse/rebuild.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -165,6 +166,8 @@ static int unlock_old(struct work *w)
     if (rc)
         return rc;
     rc = keyring_unlock(w->old.keys, s.kind, s.bytes, s.len);
+    audit_append(w->old.dir, rc ? NULL : w->old.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s.kind))));
     secret_drop(&s);
     if (rc)
         return blamed_path(w, rc == E_PASSPHRASE ? w->r->store : w->path, rc);
@@ -187,8 +190,12 @@ static int make_keys(struct work *w)
     int rc = secret_recovery(w->r->recovery_file, s, w->r->blamed);
     if (!rc)
         rc = keyring_create(&w->fresh, &w->vault.vault, w->vault.suite, s->bytes);
-    if (!rc && check_header(w, w->fresh))
+    if (!rc && check_header(w, w->fresh)) {
+        if (w->has_old)
+            audit_append(w->old.dir, NULL, AUDIT_UNLOCKED, E_PASSPHRASE,
+                         AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(SLOT_RECOVERY))));
         return blamed_path(w, w->r->recovery_file ? w->r->recovery_file : w->r->store, E_PASSPHRASE);
+    }
     if (!rc)
         rc = keyring_set_slot(w->fresh, SLOT_RECOVERY, s->bytes, s->len, (struct kdf_cost){ 0, 0 }, false);
     return rc ? rc : add_slot(w);
@@ -356,6 +363,19 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
     return code;
 }
 
+/* Whoever recovers a vault from here knows that it is here; and the log goes on. */
+static void settle(const struct work *w, const struct rebuild_report *p)
+{
+    int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    place_claim(dir, w->r->store);   /* if not, the next mount does */
+    audit_append(dir, w->fresh ? w->fresh : w->old.keys, w->has_old ? AUDIT_REBUILT : AUDIT_RECOVERED, 0,
+                 AUDIT_FIELDS(AUDIT_NUMBER("publications", p->publications), AUDIT_NUMBER("kept", p->kept),
+                              AUDIT_NUMBER("lost", p->lost)));
+    close(dir);
+}
+
 static int rebuild_it(struct work *w)
 {
     struct sigaction old[ARRAY_SIZE(endings)];
@@ -376,22 +396,13 @@ static int rebuild_it(struct work *w)
         report_device(w, &report);
         report_heads(&report);
         fflush(stdout);
+        settle(w, &report);
     }
     int code = rc ? complain_of_rebuild(w, rc, &report) : EXIT_DONE;
     free(report.heads);
     if (rc == -EINTR && ended_by)
         raise(ended_by);
     return code;
-}
-
-/* Whoever recovers a vault from here knows that it is here. */
-static void claim_place(const struct work *w)
-{
-    int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return;
-    place_claim(dir, w->r->store);   /* if not, the next mount does */
-    close(dir);
 }
 
 int rebuild_run(const struct rebuild_request *r)
@@ -404,8 +415,6 @@ int rebuild_run(const struct rebuild_request *r)
     if (!rc)
         rc = get_keys(&w);
     int code = rc ? complain(rc, r->blamed) : rebuild_it(&w);
-    if (!code)
-        claim_place(&w);
     secret_drop(&w.recovery);
     keyring_free(w.fresh);
     if (w.has_old)

@@ -85,6 +85,7 @@ struct served {
     const struct mount_config *config;
     struct id128 vault;
     const char *state_path;
+    const struct state *state;   /* its keys are unlocked */
     enum suite suite;
     bool cloned;
     struct session *session;

@@ -8,6 +8,7 @@
  * header must carry the MAC of the keyring's epoch 0 and its suite.
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/io.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -89,6 +90,8 @@ static int open_state(const struct mount_config *c, struct vault_files *f)
     if (rc)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
     rc = place_check(path, c->store_path);
+    if (rc == E_OTHER_VAULT)
+        audit_append_at(c->state_dir, &f->vault.vault, AUDIT_ALARM, rc, NULL);
     if (rc)
         return blame(c, c->store_path, rc);
     rc = open_when_free(&f->state, path, &f->vault.vault);
@@ -165,6 +168,8 @@ int preflight_unlock(const struct mount_config *c, struct vault_files *f)
         return rc;
     rc = keyring_unlock(f->state.keys, kind, secret, len);
     secret_free(secret);
+    audit_append(f->state.dir, rc ? NULL : f->state.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(kind))));
     if (rc)
         return blame(c, rc == E_PASSPHRASE ? c->store_path : f->state.path, rc);
     const uint8_t *epoch0 = keyring_epoch_key(f->state.keys, 0);

@@ -38,7 +38,7 @@ int publish_intend(struct fs *fs, const struct publication *p, const struct cut 
     return rc;
 }
 
-struct move { struct fs *fs; struct id128 *ids; uint32_t *numbers; size_t count; };
+struct move { struct fs *fs; struct id128 *ids; uint32_t *numbers; size_t count; uint64_t bytes; };
 
 static int note_move(void *ctx, const struct segment_row *s)
 {
@@ -52,6 +52,7 @@ static int note_move(void *ctx, const struct segment_row *s)
     if (!ids || !numbers)
         return -ENOMEM;
     m->ids[m->count] = s->id;
+    m->bytes += s->length;
     m->numbers[m->count++] = s->number;
     return 0;
 }
@@ -163,6 +164,9 @@ int publish_complete(struct fs *fs)
         fs->publish.time = p.time;
         memcpy(fs->publish.hash, p.hash, sizeof p.hash);
         pthread_mutex_unlock(&fs->publish.lock);
+        audit_append(fs->state->dir, fs->state->keys, AUDIT_PUBLISHED, 0,
+                     AUDIT_FIELDS(AUDIT_NUMBER("number", p.seq), AUDIT_NUMBER("objects", m.count),
+                                  AUDIT_NUMBER("bytes", m.bytes)));
     }
     free(m.ids);
     free(m.numbers);

@@ -375,6 +375,9 @@ int gc_round(struct fs *fs, bool at_once, struct gc_report *out)
     }
     if (!rc)
         rc = sweep(fs, at_once, out);
+    if (out->removed)
+        audit_append(fs->state->dir, fs->state->keys, AUDIT_REMOVED, rc < 0 ? rc : 0,
+                     AUDIT_FIELDS(AUDIT_NUMBER("objects", out->removed), AUDIT_NUMBER("bytes", out->removed_bytes)));
     fs->publish.gc_after = clock_now() + (rc == 1 ? PAUSE_SECONDS : ROUND_SECONDS);
     if (rc < 0)
         log_warning("ECL-0433 gc: %s", error_name(rc));

@@ -27,6 +27,7 @@
 
 #include "rows.h"
 #include "segments.h"
+#include <ecluse/audit.h>
 #include <ecluse/batch.h>
 #include <ecluse/error.h>
 #include <ecluse/fs.h>

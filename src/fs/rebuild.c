@@ -488,6 +488,8 @@ static int fill(struct rebuild *b)
         rc = keyring_save(b->o->keys, b->renewal.files.dir, "keyring");
     if (!rc)
         rc = rebuild_keep_heads(b);
+    if (!rc && b->o->old)
+        rc = audit_keep(b->o->old->dir, b->renewal.files.dir);
     if (!rc)
         rc = ballast_make(b->renewal.files.dir);
     /* Nothing that another device may have is in it: it needs not become somebody else. */

@@ -227,6 +227,8 @@ static int fill_state(struct making *m)
         rc = place_claim(s->dir, m->store.path);
     if (!rc)
         rc = ballast_make(s->dir);
+    if (!rc)
+        audit_append(s->dir, m->keys, AUDIT_VAULT_MADE, 0, AUDIT_FIELDS(AUDIT_WORD("suite", suite_name(m->o->suite))));
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
 }
 
