@@ -118,6 +118,12 @@ enum exit_code {
       "des fichiers sont encore ouverts dans le dossier monté") \
     X(E_FUSE, -5046, EIO, EXIT_SYSTEM, \
       "FUSE is not available", "FUSE n’est pas disponible") \
+    X(E_FUSE_DENIED, -5047, EACCES, EXIT_PERMISSION, \
+      "/dev/fuse is closed to this user", \
+      "/dev/fuse est fermé à cet utilisateur") \
+    X(E_UNMOUNT, -5048, EIO, EXIT_SYSTEM, \
+      "fusermount3 could not unmount it; the log says why", \
+      "fusermount3 n’a pas pu le démonter; le journal dit pourquoi") \
     X(E_SECRET_EXPOSED, -5050, EACCES, EXIT_PERMISSION, \
       "the passphrase or key file can be read by other users", \
       "le fichier de phrase de passe ou de clé est lisible par d’autres utilisateurs") \

@@ -48,10 +48,12 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Words for mount(8) and systemd (auto, _netdev, user, x-…) are accepted. A\n"
       "comma in a value is written “\\,”.\n") },
     { "umount", N_(
-      "ecluse umount [--state DIR] MOUNTPOINT\n"
+      "ecluse umount [--state DIR] MOUNTPOINT | --all\n"
       "\n"
       "Unmounts, and returns when everything is in the store. Also clears a mount\n"
-      "whose daemon died.\n") },
+      "whose daemon died. A vault in use stays mounted.\n"
+      "\n"
+      "  --all             all mounted vaults\n") },
     { "status", N_(
       "ecluse status [--json] [--state DIR] [MOUNTPOINT]\n"
       "\n"

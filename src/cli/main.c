@@ -2,8 +2,8 @@
 /*
  * ecluse: which command?
  *
- * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8);
- * with two plain arguments and no command, it mounts the one on the other.
+ * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8), as
+ * umount.ecluse or umount.fuse.ecluse that of umount(8); with two plain arguments and no command, it mounts the one on the other.
  */
 #include "internal.h"
 #include <fcntl.h>
@@ -28,12 +28,19 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static bool is_helper(const char *program)
+static const struct command helpers[] = {
+    { "mount.ecluse", command_mount_helper },   { "mount.fuse.ecluse", command_mount_helper },
+    { "umount.ecluse", command_umount_helper }, { "umount.fuse.ecluse", command_umount_helper },
+};
+
+static const struct command *find_helper(const char *program)
 {
     const char *slash = strrchr(program, '/');
-    const char *name = slash ? slash + 1 : program;
 
-    return strcmp(name, "mount.ecluse") == 0 || strcmp(name, "mount.fuse.ecluse") == 0;
+    for (size_t k = 0; k < ARRAY_SIZE(helpers); k++)
+        if (strcmp(slash ? slash + 1 : program, helpers[k].name) == 0)
+            return &helpers[k];
+    return NULL;
 }
 
 static bool wants_help(int argc, char **argv)
@@ -88,7 +95,8 @@ int main(int argc, char **argv)
     int rc = crypto_start();
     if (rc)
         return complain(rc, NULL);
-    rc = argc > 0 && is_helper(argv[0]) ? command_mount_helper(argc, argv) : dispatch(argc, argv);
+    const struct command *helper = argc > 0 ? find_helper(argv[0]) : NULL;
+    rc = helper ? helper->run(argc, argv) : dispatch(argc, argv);
     if (fflush(stdout) && !rc)
         rc = complain(-errno, NULL);
     return rc;
