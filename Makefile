@@ -122,6 +122,8 @@ install: all
 	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
 	cd docs/man && for m in *.[18] */*.[18]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
+	for h in mount.fuse umount umount.fuse; do for l in . fr; do \
+	  echo '.so man8/mount.ecluse.8' >$(DESTDIR)$(PREFIX)/share/man/$$l/man8/$$h.ecluse.8; done; done
 	install -D -m 755 src/share/libexec/lock-watch $(DESTDIR)$(PREFIX)/libexec/ecluse/lock-watch
 	cd src/share/completions && \
 	  install -D -m 644 ecluse.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ecluse && \

@@ -101,6 +101,9 @@ enum exit_code {
     X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
       "another device publishes into this store, and may need what would be removed", \
       "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \
+    X(E_STATE_SYNCED, -5038, EINVAL, EXIT_STATE, \
+      "the local state lies in a folder that a sync client copies; choose another place (--state)", \
+      "l’état local se trouve dans un dossier qu’un client de synchronisation copie; choisissez un autre emplacement (--state)") \
     X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
       "the mountpoint does not exist or is not a directory", \
       "le point de montage n’existe pas ou n’est pas un répertoire") \

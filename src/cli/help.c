@@ -136,6 +136,14 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Nothing is turned back: the folder keeps all its names. What this device has not\n"
       "published is published; files whose contents are gone are named, and give an error\n"
       "until their objects come back. The answer is noted in the log.\n") },
+    { "doctor", N_(
+      "ecluse doctor [--json] [--state DIR] [STORE]\n"
+      "\n"
+      "Tells whether a vault will work here, and what to do when not: FUSE, AppArmor,\n"
+      "locked memory, swap, clock, space, sync clients. Changes nothing. Exit code 0\n"
+      "when nothing is a problem, else 13.\n"
+      "\n"
+      "  --json            the findings for programs\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -158,6 +166,7 @@ static void overview(void)
         "  ecluse manifest STORE             the sums of all objects, for whoever has no key\n"
         "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
+        "  ecluse doctor [STORE]             will a vault work here?\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

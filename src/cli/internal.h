@@ -172,6 +172,7 @@ int command_check(int argc, char **argv);
 int command_manifest(int argc, char **argv);
 int command_salvage(int argc, char **argv);
 int command_accept(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

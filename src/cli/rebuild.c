@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include <ecluse/rebuild.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,7 +115,11 @@ static int check_unused(const struct work *w)
 
 static int open_old(struct work *w)
 {
+    char root[PATH_MAX];
+
     int rc = state_path(w->path, w->r->state_dir, &w->vault.vault);
+    if (!rc && synced_by(w->path, root))
+        rc = E_STATE_SYNCED;
     if (!rc)
         rc = state_open_damaged(&w->old, w->path, &w->vault.vault);
     w->has_old = !rc;

@@ -46,6 +46,7 @@ int guard_open(struct guard *g, const char *path);  /* checks it, changes nothin
 void guard_lift(struct guard *g);                   /* before mounting */
 void guard_restore(struct guard *g);                /* when it failed */
 void guard_set(struct guard *g);                    /* once mounted */
+bool guard_missed(const struct guard *g);           /* something was written there meanwhile */
 void guard_close(struct guard *g);
 
 /* --- preflight.c ------------------------------------------------------------- */

@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include <ecluse/io.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,11 +93,13 @@ static int open_when_free(struct state *s, const char *path, const struct id128 
 
 static int open_state(const struct mount_config *c, struct vault_files *f)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], root[PATH_MAX];
 
     int rc = state_path(path, c->state_dir, &f->vault.vault);
     if (rc)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
+    if (synced_by(path, root))
+        return blame(c, path, E_STATE_SYNCED);
     rc = place_check(path, c->store_path);
     if (rc)
         return blame(c, c->store_path, rc);

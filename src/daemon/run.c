@@ -110,6 +110,11 @@ static int mount_it(struct served *s, struct vault_files *f)
     warden_watch(&s->warden, s->mount.minor);
     if (died && s->notify)
         notify_raise(s->notify, FS_EVENT_DIED, 0);
+    if (guard_missed(&f->guard)) {
+        log_warning("ECL-0506 something was written into the folder below the mount");
+        if (s->notify)
+            notify_raise(s->notify, FS_EVENT_BESIDE, 0);
+    }
     return rc;
 }
 

@@ -100,28 +100,37 @@ mountpoint -q "$TMP/mnt2" && fail "--all left one"
 expect_exit 0 "$ECLUSE" umount --all --state "$STATE"
 
 as_root || exit 0
-# Whoever writes all the time while daemons die and are started again never writes into the folder below.
+# Programs that write all the time while daemons die and are started again. fusermount3 wants a folder that
+# can be written: what falls in at that very moment is told, and refused at the next mount, never covered up.
 open_the_way
-mkdir "$USER_HOME" "$TMP/theirs"
-chown -R nobody: "$USER_HOME" "$TMP/theirs"
-export_pass=$USER_HOME/pass
-cp "$PASS" "$export_pass" && chown nobody: "$export_pass"
-as_user "$ECLUSE" init --passfile "$export_pass" --recovery-out "$USER_HOME/sheet" --state "$USER_HOME/state" "$USER_HOME/store" >/dev/null
-theirs() { as_user "$ECLUSE" mount --passfile "$export_pass" --state "$USER_HOME/state" "$USER_HOME/store" "$TMP/theirs"; }
-theirs
-as_user bash -c 'while [ ! -e "$1/end" ]; do echo plaintext >"$2/file$((n++ % 50))"; done' - "$USER_HOME" "$TMP/theirs" 2>/dev/null &
+theirs=$USER_HOME/theirs
+install -d -o 65534 -g 65534 -m 755 "$USER_HOME" "$theirs"
+install -o 65534 -g 65534 -m 600 "$PASS" "$USER_HOME/pass"
+printf '#!/bin/bash\necho "$1" >>"%s/events"\n' "$USER_HOME" >"$USER_HOME/event"
+chmod 755 "$USER_HOME/event"
+as_user "$ECLUSE" init --passfile "$USER_HOME/pass" --recovery-out "$USER_HOME/sheet" "$USER_HOME/store" >/dev/null
+mount_theirs() { as_user "$ECLUSE" mount --passfile "$USER_HOME/pass" -o "notify=$USER_HOME/event" "$USER_HOME/store" "$theirs"; }
+mount_theirs
+# shellcheck disable=SC2016
+as_user bash -c 'while [ ! -e "$1/end" ]; do echo plaintext >"$2/file$((n++ % 50))"; done' - "$USER_HOME" "$theirs" 2>/dev/null &
 writer=$!
 for _ in 1 2 3 4; do
-    pid=$(as_user "$ECLUSE" status --json "$TMP/theirs" | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
+    pid=$(as_user "$ECLUSE" status --json "$theirs" | grep -oP '"pid": \K[0-9]+')
     kill -9 "$pid"
     until_true gone "$pid"
-    theirs
+    mount_theirs 2>"$TMP/said" && continue
+    grep -q 'not empty' "$TMP/said" || fail "not mounted again: $(cat "$TMP/said")"
+    until_true grep -qx beside "$USER_HOME/events"
+    if (as_user touch "$theirs/more") 2>/dev/null; then fail "the folder below can be written"; fi
+    rm "$theirs"/file*
+    mount_theirs
 done
 touch "$USER_HOME/end"
 wait $writer
-[ -s "$TMP/theirs/file1" ] 2>/dev/null || [ "$(as_user cat "$TMP/theirs/file1")" = plaintext ] || fail "nothing was written"
-as_user "$ECLUSE" umount "$TMP/theirs"
-same "what fell into the folder below" "" "$(ls -A "$TMP/theirs")"
+same "what was written" plaintext "$(as_user cat "$theirs/file1")"
+grep -qx died "$USER_HOME/events" || fail "no word of a daemon that died"
+as_user "$ECLUSE" umount "$theirs"
+[ -z "$(ls -A "$theirs")" ] || until_true grep -qx beside "$USER_HOME/events"
 
 # umount(8), through its helper, waits for the publication; lazily it does not.
 ln -s "$(realpath "$ECLUSE")" "$TMP/mount.fuse.ecluse"
