@@ -19,6 +19,16 @@ static const struct { const char *word, *shown; } verdicts[] = {
     [FINDING_PROBLEM] = { "problem", N_("problem") },
 };
 
+/* Padded by characters, not by bytes. */
+static void put_word(const char *word)
+{
+    int width = 0;
+
+    for (const char *c = word; *c; c++)
+        width += ((unsigned char)*c & 0xc0) != 0x80;
+    printf("%s%*s", word, width < 10 ? 10 - width : 1, "");
+}
+
 void doctor_say(struct doctor *d, const char *check, enum finding f, const char *format, ...)
 {
     char sentence[PATH_MAX + 1024];
@@ -34,7 +44,7 @@ void doctor_say(struct doctor *d, const char *check, enum finding f, const char 
         spell_json(stdout, sentence);
         printf("}");
     } else {
-        printf("%-9s ", _(verdicts[f].shown));
+        put_word(_(verdicts[f].shown));
         spell_plain(stdout, sentence);
         printf("\n");
     }
