@@ -82,7 +82,7 @@ same "mount options in fish" "$(printf 'ro,idle=')" "$(complete_fish 'ecluse mou
 zsh -fc "autoload -Uz compinit; fpath=($share/zsh/vendor-completions \$fpath); compinit -D -d $TMP/zcompdump; whence _ecluse; print \$_comps[ecluse]" >"$TMP/said"
 grep -qx _ecluse "$TMP/said" || fail "zsh does not know the function: $(cat "$TMP/said")"
 # zsh completes on a terminal only: what it would offer is asked of the function itself.
-zsh -fc '_describe() { print -l $found; }; _files() { :; }; compadd() { [[ $1 = -a ]] && print -l ${(P)2}; }
+zsh -fc '_describe() { print -l $found; }; _files() { :; }; compadd() { print -l -- ${(P)2}; }
     compset() { :; }; words=(ecluse check --); CURRENT=3; _ecluse() { . '"$share"'/zsh/vendor-completions/_ecluse; }; _ecluse' |
     sort >"$TMP/said"
 same "options in zsh" "$options" "$(cat "$TMP/said")"

@@ -11,10 +11,10 @@ until_true() {
 property() { systemctl show -P "$2" "$1"; }
 mounted() { mountpoint -q "$1"; }
 absent() { ! mountpoint -q "$1"; }
+refused() { if "$@"; then fail "it worked: $*"; fi; }
 
 systemctl daemon-reload
-systemd-analyze verify ecluse@documents.service ecluse-suspend.service 2>&1 | tee /root/verify
-! grep -i ecluse /root/verify
+systemd-analyze verify --man=no ecluse@documents.service ecluse-suspend.service
 
 # A vault of the machine, its passphrase as an encrypted credential.
 cat >/etc/ecluse/documents.conf <<'END'
@@ -35,7 +35,7 @@ mounted /srv/documents
 
 # A daemon that dies is started again; meanwhile the folder takes nothing, from no user.
 useradd -m alice
-runuser -u alice -- bash -c 'while [ ! -e /tmp/end ]; do ls /srv/documents >/dev/null 2>&1 && [ -z "$(ls /srv/documents)" ] && (: >/srv/documents/plain) 2>/dev/null && touch /tmp/fell; done' &
+runuser -u alice -- bash -c 'while [ ! -e /tmp/end ]; do ls /srv/documents >/dev/null 2>&1 && [ -z "$(ls /srv/documents)" ] && (: >/srv/documents/plain) 2>/dev/null && touch /tmp/fell; done; true' &
 writer=$!
 kill -9 "$(property ecluse@documents MainPID)"
 restarted() { [ "$(property ecluse@documents NRestarts)" = 1 ] && [ "$(property ecluse@documents ActiveState)" = active ]; }
@@ -59,7 +59,7 @@ kill %%
 sed -i '/^OPTIONS/d' /etc/ecluse/documents.conf
 (umask 077 && echo wrong >/etc/ecluse/wrong)
 echo OPTIONS=passfile=/etc/ecluse/wrong >>/etc/ecluse/documents.conf
-! systemctl start ecluse@documents
+refused systemctl start ecluse@documents
 sleep 3
 [ "$(property ecluse@documents ActiveState)" = failed ]
 [ "$(property ecluse@documents NRestarts)" = 0 ]
@@ -73,7 +73,7 @@ systemctl start ecluse-suspend
 absent /srv/documents
 systemctl start ecluse@documents
 sleep 1000 </srv/documents/file &
-! systemctl start ecluse-suspend
+refused systemctl start ecluse-suspend
 mounted /srv/documents
 journalctl -u ecluse-suspend --no-pager | grep 'files are still open'
 kill %%
@@ -85,13 +85,13 @@ systemctl stop ecluse@documents
 mkdir /srv/first
 echo '/srv/sync/vault /srv/first fuse.ecluse passfile=/etc/ecluse/pass,noauto,nofail,x-systemd.automount 0 0' >>/etc/fstab
 systemctl daemon-reload
-systemctl start srv-first.automount
+if [ -e /dev/autofs ]; then systemctl start srv-first.automount; else systemctl start srv-first.mount; fi
 [ "$(cat /srv/first/file)" = precious ]
 [ "$(findmnt -no FSTYPE -t fuse.ecluse /srv/first)" = fuse.ecluse ]
 head -c 3000000 /dev/urandom >/srv/first/automounted
 systemctl stop srv-first.mount
 [ -z "$(pgrep -f /srv/first || true)" ]
-systemctl stop srv-first.automount
+[ ! -e /dev/autofs ] || systemctl stop srv-first.automount
 
 # A user's vault, at login, locked with the screen.
 as_alice() { runuser -u alice -- env XDG_RUNTIME_DIR="/run/user/$(id -u alice)" HOME=/home/alice "$@"; }

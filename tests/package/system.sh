@@ -20,7 +20,7 @@ fi
 undo() {
     umount -l "$root/dev/fuse" "$root/proc" 2>/dev/null || true
 }
-trap 'undo; cleanup' EXIT
+trap 'status=$?; undo; (exit $status); cleanup' EXIT
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
 [ -e "$root/dev/fuse" ] || mknod -m 666 "$root/dev/fuse" c 10 229
@@ -43,7 +43,7 @@ inside apt-get -qq install -y --no-install-recommends /first.deb dbus-bin >"$TMP
 same "its version" "ecluse $(sed -n 's/^VERSION := //p' "$ROOT/Makefile")" "$(inside ecluse version)"
 inside ecluse doctor >"$TMP/said" || { cat "$TMP/said" && fail "the doctor finds a problem in a new system"; }
 
-inside sh -c 'umask 077; mkdir -p /srv/sync /srv/documents; echo "a phrase of the test" >/etc/ecluse/pass'
+inside sh -c 'umask 077; mkdir -p /srv/sync /srv/documents; chmod 777 /srv /srv/documents; echo "a phrase of the test" >/etc/ecluse/pass'
 inside ecluse init --passfile /etc/ecluse/pass --recovery-out /root/sheet /srv/sync/vault >/dev/null
 inside mount -t fuse.ecluse /srv/sync/vault /srv/documents -o passfile=/etc/ecluse/pass
 echo precious >"$root/srv/documents/file"
@@ -70,19 +70,20 @@ install -m 755 "$ROOT/tests/package/inside.sh" "$root/root/inside.sh"
 cat >"$root/etc/systemd/system/inside.service" <<'END'
 [Unit]
 After=multi-user.target
+SuccessAction=poweroff
+FailureAction=poweroff
 [Service]
 Type=oneshot
 ExecStart=/root/inside.sh
 StandardOutput=append:/root/inside.log
 StandardError=append:/root/inside.log
 TimeoutStartSec=15min
-SuccessAction=poweroff
-FailureAction=poweroff
 END
 mkdir -p "$root/etc/systemd/system/default.target.wants"
 ln -s ../inside.service "$root/etc/systemd/system/default.target.wants/inside.service"
 rm -f "$root/dev/fuse"
-timeout -k 5 1200 systemd-nspawn -q -D "$root" --boot --register=no --keep-unit --bind=/dev/fuse </dev/null >"$TMP/boot" 2>&1 || true
+timeout -k 5 1200 systemd-nspawn -q -D "$root" --boot --register=no --keep-unit --bind=/dev/fuse \
+    $([ ! -e /dev/autofs ] || echo --bind=/dev/autofs) </dev/null >"$TMP/boot" 2>&1 || true
 [ -e "$root/root/passed" ] || { tail -n 40 "$root/root/inside.log" "$TMP/boot" && fail "inside: see above"; }
 grep -q 'ecluse@documents' "$TMP/boot" || echo "the console did not show the unit"
 
