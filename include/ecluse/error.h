@@ -101,6 +101,9 @@ enum exit_code {
     X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
       "another device publishes into this store, and may need what would be removed", \
       "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \
+    X(E_STATE_SYNCED, -5038, EINVAL, EXIT_STATE, \
+      "the local state lies in a folder that a sync client copies; choose another place (--state)", \
+      "l’état local se trouve dans un dossier qu’un client de synchronisation copie; choisissez un autre emplacement (--state)") \
     X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
       "the mountpoint does not exist or is not a directory", \
       "le point de montage n’existe pas ou n’est pas un répertoire") \
@@ -118,6 +121,12 @@ enum exit_code {
       "des fichiers sont encore ouverts dans le dossier monté") \
     X(E_FUSE, -5046, EIO, EXIT_SYSTEM, \
       "FUSE is not available", "FUSE n’est pas disponible") \
+    X(E_FUSE_DENIED, -5047, EACCES, EXIT_PERMISSION, \
+      "/dev/fuse is closed to this user", \
+      "/dev/fuse est fermé à cet utilisateur") \
+    X(E_UNMOUNT, -5048, EIO, EXIT_SYSTEM, \
+      "fusermount3 could not unmount it; the log says why", \
+      "fusermount3 n’a pas pu le démonter; le journal dit pourquoi") \
     X(E_SECRET_EXPOSED, -5050, EACCES, EXIT_PERMISSION, \
       "the passphrase or key file can be read by other users", \
       "le fichier de phrase de passe ou de clé est lisible par d’autres utilisateurs") \

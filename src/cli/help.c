@@ -49,10 +49,12 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Words for mount(8) and systemd (auto, _netdev, user, x-…) are accepted. A\n"
       "comma in a value is written “\\,”.\n") },
     { "umount", N_(
-      "ecluse umount [--state DIR] MOUNTPOINT\n"
+      "ecluse umount [--state DIR] MOUNTPOINT | --all\n"
       "\n"
       "Unmounts, and returns when everything is in the store. Also clears a mount\n"
-      "whose daemon died.\n") },
+      "whose daemon died. A vault in use stays mounted.\n"
+      "\n"
+      "  --all             all mounted vaults\n") },
     { "status", N_(
       "ecluse status [--json] [--state DIR] [MOUNTPOINT]\n"
       "\n"
@@ -148,6 +150,14 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --json            the records as they stand in the file, one JSON object a line\n"
       "  --unlock          asks for the passphrase, to tell whether the head is genuine\n"
       "  --passfile F …    the passphrase or key file for that\n") },
+    { "doctor", N_(
+      "ecluse doctor [--json] [--state DIR] [STORE]\n"
+      "\n"
+      "Tells whether a vault will work here, and what to do when not: FUSE, AppArmor,\n"
+      "locked memory, swap, clock, space, sync clients. Changes nothing. Exit code 0\n"
+      "when nothing is a problem, else 13.\n"
+      "\n"
+      "  --json            the findings for programs\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -171,6 +181,7 @@ static void overview(void)
         "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
+        "  ecluse doctor [STORE]             will a vault work here?\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 #include <ecluse/io.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,20 @@ static int parse(struct init *in, int argc, char **argv)
 
 /* --- checks: nothing is made, nothing is asked ------------------------------------------ */
 
+/* The vault has no identifier yet: any will do. */
+static int check_synced(const struct init *in)
+{
+    const struct id128 none = { { 0 } };
+    char path[PATH_MAX] = "", root[PATH_MAX];
+
+    int rc = state_path(path, in->state ? in->state_dir : NULL, &none);
+    if (!rc && synced_by(path, root)) {
+        *strrchr(path, '/') = '\0';
+        rc = E_STATE_SYNCED;
+    }
+    return complain(rc, path);
+}
+
 static int check_paths(struct init *in, const char *store)
 {
     struct stat st;
@@ -74,6 +89,9 @@ static int check_paths(struct init *in, const char *store)
     }
     if (in->state && (path_within(in->state_dir, in->store) || path_within(in->store, in->state_dir)))
         return complain(E_NESTED, in->state_dir);
+    rc = check_synced(in);
+    if (rc)
+        return rc;
     if (in->sheet_path && path_within(in->sheet_path, in->store))
         return complain(E_NESTED, in->sheet_path);
     if (in->sheet_path && lstat(in->sheet_path, &st) == 0)

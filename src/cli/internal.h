@@ -162,6 +162,7 @@ int command_init(int argc, char **argv);
 int command_mount(int argc, char **argv);
 int command_mount_helper(int argc, char **argv);  /* as mount(8) calls it */
 int command_umount(int argc, char **argv);
+int command_umount_helper(int argc, char **argv); /* as umount(8) calls it */
 int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
 int command_gc(int argc, char **argv);
@@ -172,6 +173,7 @@ int command_manifest(int argc, char **argv);
 int command_salvage(int argc, char **argv);
 int command_accept(int argc, char **argv);
 int command_audit(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

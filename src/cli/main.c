@@ -2,8 +2,9 @@
 /*
  * ecluse: which command?
  *
- * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8);
- * with two plain arguments and no command, it mounts the one on the other.
+ * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8), as
+ * umount.ecluse or umount.fuse.ecluse that of umount(8); with two plain arguments
+ * and no command, it mounts the one on the other.
  */
 #include "internal.h"
 #include <ecluse/audit.h>
@@ -18,8 +19,8 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
     { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
     { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "audit", command_audit },     { "gc", command_gc },
-              { "version", command_version }, { "help", command_help },
+    { "audit", command_audit },     { "gc", command_gc },           { "doctor", command_doctor },
+    { "version", command_version }, { "help", command_help },
 };
 
 static const struct command *find_command(const char *name)
@@ -30,12 +31,19 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static bool is_helper(const char *program)
+static const struct command helpers[] = {
+    { "mount.ecluse", command_mount_helper },   { "mount.fuse.ecluse", command_mount_helper },
+    { "umount.ecluse", command_umount_helper }, { "umount.fuse.ecluse", command_umount_helper },
+};
+
+static const struct command *find_helper(const char *program)
 {
     const char *slash = strrchr(program, '/');
-    const char *name = slash ? slash + 1 : program;
 
-    return strcmp(name, "mount.ecluse") == 0 || strcmp(name, "mount.fuse.ecluse") == 0;
+    for (size_t k = 0; k < ARRAY_SIZE(helpers); k++)
+        if (strcmp(slash ? slash + 1 : program, helpers[k].name) == 0)
+            return &helpers[k];
+    return NULL;
 }
 
 static bool wants_help(int argc, char **argv)
@@ -92,7 +100,8 @@ int main(int argc, char **argv)
     if (rc)
         return complain(rc, NULL);
     audit_command("mount");
-    rc = argc > 0 && is_helper(argv[0]) ? command_mount_helper(argc, argv) : dispatch(argc, argv);
+    const struct command *helper = argc > 0 ? find_helper(argv[0]) : NULL;
+    rc = helper ? helper->run(argc, argv) : dispatch(argc, argv);
     if (fflush(stdout) && !rc)
         rc = complain(-errno, NULL);
     return rc;

@@ -13,6 +13,7 @@
 #include "checkup.h"
 #include <ecluse/audit.h>
 #include <ecluse/rebuild.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -118,7 +119,11 @@ static int check_unused(const struct work *w)
 
 static int open_old(struct work *w)
 {
+    char root[PATH_MAX];
+
     int rc = state_path(w->path, w->r->state_dir, &w->vault.vault);
+    if (!rc && synced_by(w->path, root))
+        rc = E_STATE_SYNCED;
     if (!rc)
         rc = state_open_damaged(&w->old, w->path, &w->vault.vault);
     w->has_old = !rc;
