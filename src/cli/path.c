@@ -56,3 +56,16 @@ bool path_within(const char *path, const char *outer)
 
     return path_real(path, real) == 0 && path_inside(real, outer);
 }
+
+int path_sync_parent(const char *path, enum fault_point point)
+{
+    char real[PATH_MAX];
+
+    if (!realpath(path, real))
+        return -errno;
+    char *slash = strrchr(real, '/');
+    if (slash == real)
+        slash++;
+    *slash = '\0';
+    return io_sync_dir_path(real, point);
+}
