@@ -15,7 +15,7 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
-    { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
+    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover }, { "accept", command_accept },
     { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
     { "gc", command_gc },           { "version", command_version }, { "help", command_help },
 };

@@ -175,6 +175,8 @@ void mount_options_free(struct mount_options *o)
     free(o->recovery_file);
 }
 
+_Static_assert(SLOT_LIMIT <= 9, "the number of a slot is one digit");
+
 int slot_option(unsigned *slot, const char *command, const char *value)
 {
     if (*slot)

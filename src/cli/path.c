@@ -3,7 +3,6 @@
  * Paths as the user types them, made absolute and real.
  */
 #include "internal.h"
-#include <ecluse/io.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
