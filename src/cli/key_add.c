@@ -20,13 +20,13 @@ static bool is_stdin(const char *path)
 static int check_pairs(const struct key_work *w)
 {
     if (w->generate && !w->fresh.keyfile)
-        return usage_error("key", _("“%s” is of use only with “%s”"), "--generate", "--new-keyfile");
+        return usage_error("key", _("the option “%s” goes with “%s”"), "--generate", "--new-keyfile");
     if (w->generate && is_stdin(w->fresh.keyfile))
         return usage_error("key", _("the new key needs a file of its own"));
     if (w->store_with && !w->fresh.extpass)
-        return usage_error("key", _("“%s” is of use only with “%s”"), "--store-with", "--new-extpass");
+        return usage_error("key", _("the option “%s” goes with “%s”"), "--store-with", "--new-extpass");
     if (w->with_key && !w->systemd)
-        return usage_error("key", _("“%s” is of use only with “%s”"), "--with-key", "--systemd");
+        return usage_error("key", _("the option “%s” goes with “%s”"), "--with-key", "--systemd");
     if (w->with_key && !keep_knows_key(w->with_key))
         return usage_error("key", _("unknown key “%s” (host, tpm2, host+tpm2 or auto)"), w->with_key);
     return EXIT_DONE;

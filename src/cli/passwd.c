@@ -32,7 +32,7 @@ static int check(const struct passwd *p, const char *command)
     if (ways > 1)
         return usage_error(command, _("only one way to open the vault can be given"));
     if (p->slot && p->add_keyfile && !p->new.passfile)
-        return usage_error(command, _("“%s” is of use only with “%s”"), "--slot", "--new-passfile");
+        return usage_error(command, _("the option “%s” goes with “%s”"), "--slot", "--new-passfile");
     if (is_stdin(p->old.passfile) + is_stdin(p->old.keyfile) + is_stdin(p->recovery_file) +
             is_stdin(p->new.passfile) + is_stdin(p->add_keyfile) > 1)
         return usage_error(command, _("standard input can give only one secret"));
