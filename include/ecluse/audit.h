@@ -30,9 +30,9 @@
     X(IDLE, "idle", false)                      /* seconds: an unmount without being asked */ \
     X(UNMOUNTED, "unmounted", false) \
     X(PASSPHRASE_CHANGED, "passphrase-changed", false) \
-    X(KEY_ADDED, "key-added", false)            /* kind */ \
-    X(KEY_REMOVED, "key-removed", false)        /* kind */ \
-    X(KEY_TUNED, "key-tuned", false)            /* kind, memory_kib, passes */ \
+    X(KEY_ADDED, "key-added", false)            /* kind, slot, memory_kib, passes */ \
+    X(KEY_REMOVED, "key-removed", false)        /* the same */ \
+    X(KEY_TUNED, "key-tuned", false)            /* the same */ \
     X(ACCEPTED, "accepted", false)              /* what: older, other */ \
     X(RECOVERED, "recovered", false)            /* publications */ \
     X(REBUILT, "rebuilt", false)                /* publications, kept, lost */ \

@@ -79,6 +79,11 @@ enum exit_code {
     X(E_NO_LAST_SLOT, -5024, EPERM, EXIT_PERMISSION, \
       "this would leave no way into the vault", \
       "il ne resterait plus aucun moyen d’ouvrir le coffre") \
+    X(E_SLOTS_FULL, -5025, EPERM, EXIT_PERMISSION, \
+      "all key slots are in use; remove one first", \
+      "tous les emplacements de clé sont occupés; supprimez-en un d’abord") \
+    X(E_NO_SLOT, -5026, ENOENT, EXIT_USAGE, \
+      "there is no key slot of that number", "aucun emplacement de clé ne porte ce numéro") \
     X(E_STATE_MISSING, -5030, ENOENT, EXIT_STATE, \
       "this device holds no state for this vault; it must be recovered first", \
       "cet appareil n’a pas d’état local pour ce coffre; il faut d’abord le récupérer") \
@@ -135,6 +140,12 @@ enum exit_code {
       "aucun terminal pour poser la question ou afficher la clé; utilisez les options de fichier") \
     X(E_NO_SECRET, -5052, ENOENT, EXIT_PASSPHRASE, \
       "no passphrase was given", "aucune phrase de passe n’a été fournie") \
+    X(E_KEYFILE_SHORT, -5053, EINVAL, EXIT_PASSPHRASE, \
+      "a key file has at least 32 bytes, and random ones", \
+      "un fichier de clé compte au moins 32 octets, choisis au hasard") \
+    X(E_NOT_KEPT, -5054, EIO, EXIT_SYSTEM, \
+      "the program failed, or did not give back the secret that it was to keep; the vault is unchanged", \
+      "le programme a échoué ou n’a pas rendu le secret qu’il devait conserver; le coffre est inchangé") \
     X(E_USAGE, -5060, EINVAL, EXIT_USAGE, \
       "wrong usage", "utilisation incorrecte") \
     X(E_CONTROL, -5061, EPROTO, EXIT_SYSTEM, \

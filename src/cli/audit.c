@@ -78,6 +78,7 @@ static const struct words failures[] = {
 static const struct words labels[] = {
     { "vault", N_("vault") }, { "bytes", N_("size") }, { "count", N_("number") }, { "why", N_("why") },
     { "with", N_("with") }, { "read_only", N_("read-only") }, { "seconds", N_("seconds") }, { "kind", N_("kind") },
+    { "slot", N_("slot") },
     { "memory_kib", N_("memory in KiB") }, { "passes", N_("passes") }, { "what", N_("what") },
     { "publications", N_("publications") }, { "kept", N_("kept") }, { "lost", N_("lost") },
     { "number", N_("number") }, { "objects", N_("objects") }, { "verdict", N_("verdict") }, { "keys", N_("keys") },
@@ -88,6 +89,7 @@ static const struct words labels[] = {
 
 static const struct words values[] = {
     { "passphrase", N_("passphrase") }, { "recovery", N_("recovery key") }, { "keyfile", N_("key file") },
+    { "command", N_("external command") }, { "credential", N_("systemd credential") },
     { "older", N_("an older store") }, { "other", N_("another vault") }, { "ok", N_("ok") },
     { "foreign", N_("foreign") }, { "not_arrived", N_("not arrived yet") }, { "damaged", N_("damaged") },
     { "attack", N_("attack") }, { "none", N_("none") }, { "state", N_("of this device") },

@@ -131,19 +131,6 @@ static int reserve_sheet(struct init *in)
     return complain(rc, in->sheet_path);
 }
 
-static int sync_parent(const char *path)
-{
-    char real[PATH_MAX];
-
-    if (!realpath(path, real))
-        return -errno;
-    char *slash = strrchr(real, '/');
-    if (slash == real)
-        slash++;
-    *slash = '\0';
-    return io_sync_dir_path(real, FAULT_init);
-}
-
 static int write_sheet(struct init *in, const char *text)
 {
     size_t len = strlen(text);
@@ -153,7 +140,7 @@ static int write_sheet(struct init *in, const char *text)
         rc = -errno;
     if (!rc && fsync(in->sheet))
         rc = -errno;
-    return rc ? rc : sync_parent(in->sheet_path);
+    return rc ? rc : path_sync_parent(in->sheet_path, FAULT_init);
 }
 
 static int deliver_sheet(void *ctx, const uint8_t recovery[KEY_SIZE], const struct id128 *vault)
@@ -178,7 +165,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
         .suite = in->suite ? in->suite : suite_fastest(),
         .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
         .keyfile = in->key.bytes, .keyfile_len = in->key.len,
-        .cost = secret_cost(&in->passphrase), .uid = getuid(), .gid = getgid(),
+        .cost = secret_cost(&in->passphrase, KDF_FLOOR), .uid = getuid(), .gid = getgid(),
         .deliver = deliver_sheet, .ctx = in,
     };
 

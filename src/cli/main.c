@@ -17,7 +17,7 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
-    { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
+    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover }, { "accept", command_accept },
     { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
     { "audit", command_audit },     { "gc", command_gc },           { "doctor", command_doctor },
     { "version", command_version }, { "help", command_help },

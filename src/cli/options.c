@@ -179,6 +179,18 @@ void mount_options_free(struct mount_options *o)
     free(o->recovery_file);
 }
 
+_Static_assert(SLOT_LIMIT <= 9, "the number of a slot is one digit");
+
+int slot_option(unsigned *slot, const char *command, const char *value)
+{
+    if (*slot)
+        return usage_error(command, _("only one slot can be given"));
+    if (*value < '1' || *value > '0' + (int)SLOT_LIMIT || value[1])
+        return usage_error(command, _("“%s” is not the number of a slot (1 to %u)"), value, SLOT_LIMIT);
+    *slot = (unsigned)(*value - '0');
+    return EXIT_DONE;
+}
+
 int option_error(int argc, char **argv, int found)
 {
     const char *given = optind > 0 && optind <= argc ? argv[optind - 1] : "";

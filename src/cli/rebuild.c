@@ -184,8 +184,8 @@ static int add_slot(struct work *w)
 {
     secret_drop(w->r->kept);
     int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
-    return rc ? rc : keyring_set_slot(w->fresh, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
-                                      secret_cost(w->r->kept), false);
+    return rc ? rc : keyring_set_slot(w->fresh, 0, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
+                                      secret_cost(w->r->kept, KDF_FLOOR));
 }
 
 static int make_keys(struct work *w)
@@ -202,7 +202,7 @@ static int make_keys(struct work *w)
         return blamed_path(w, w->r->recovery_file ? w->r->recovery_file : w->r->store, E_PASSPHRASE);
     }
     if (!rc)
-        rc = keyring_set_slot(w->fresh, SLOT_RECOVERY, s->bytes, s->len, (struct kdf_cost){ 0, 0 }, false);
+        rc = keyring_set_slot(w->fresh, 0, SLOT_RECOVERY, s->bytes, s->len, (struct kdf_cost){ 0, 0 });
     return rc ? rc : add_slot(w);
 }
 

@@ -74,7 +74,7 @@ int unlocked_store(struct unlocked *u, const char *store)
     return rc;
 }
 
-static int check_header(const struct unlocked *u, const struct keyring *k)
+int unlocked_check(const struct unlocked *u, const struct keyring *k)
 {
     const uint8_t *epoch0 = keyring_epoch_key(k, 0);
 
@@ -112,7 +112,7 @@ static int with_recovery(struct unlocked *u, const struct key_options *k)
         return rc;
     rc = keyring_create(&u->own, &u->vault.vault, u->vault.suite, s.bytes);
     secret_drop(&s);
-    if (!rc && check_header(u, u->own))
+    if (!rc && unlocked_check(u, u->own))
         rc = E_PASSPHRASE;       /* another vault's key, or an altered header: it cannot be told */
     u->keys = u->own;
     note_unlocked(u, k, SLOT_RECOVERY, rc);
@@ -136,7 +136,7 @@ static int load_keyring(struct unlocked *u)
     return rc;
 }
 
-static int open_state(struct unlocked *u, const struct key_options *k)
+int unlocked_state(struct unlocked *u, const struct key_options *k)
 {
     int rc = state_path(u->state_path, k->state, &u->vault.vault);
     if (!rc)
@@ -147,15 +147,20 @@ static int open_state(struct unlocked *u, const struct key_options *k)
     return blamed_path(u, u->state_path, rc);
 }
 
+struct keyring *unlocked_keyring(const struct unlocked *u)
+{
+    return u->part == STATE_OPEN ? u->state.keys : u->own;
+}
+
 static int with_state(struct unlocked *u, const struct key_options *k, const char *shown)
 {
     char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
 
-    int rc = open_state(u, k);
+    int rc = unlocked_state(u, k);
     if (rc)
         return rc;
-    struct keyring *keys = u->part == STATE_OPEN ? u->state.keys : u->own;
+    struct keyring *keys = unlocked_keyring(u);
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), shown);
     rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
     if (rc)
@@ -166,7 +171,7 @@ static int with_state(struct unlocked *u, const struct key_options *k, const cha
     secret_drop(&s);
     if (rc)
         return blamed_path(u, rc == E_PASSPHRASE ? shown : u->state_path, rc);
-    return blamed_path(u, shown, check_header(u, keys));
+    return blamed_path(u, shown, unlocked_check(u, keys));
 }
 
 int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown)

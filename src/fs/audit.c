@@ -63,6 +63,8 @@ const char *audit_slot(enum slot_kind kind)
     case SLOT_PASSPHRASE: return "passphrase";
     case SLOT_RECOVERY: return "recovery";
     case SLOT_KEYFILE: return "keyfile";
+    case SLOT_COMMAND: return "command";
+    case SLOT_CREDENTIAL: return "credential";
     }
     return "other";
 }
