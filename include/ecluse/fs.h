@@ -153,6 +153,9 @@ ssize_t fs_copy(struct fs *fs, uint64_t from, uint64_t from_off, uint64_t to, ui
 int fs_sync(struct fs *fs);
 /* Commit, then publish everything. */
 int fs_flush(struct fs *fs);
+/* fs_flush, then forgets what memory knows and nobody uses: what is read next comes
+ * from the index and from objects that are opened anew. */
+int fs_forget(struct fs *fs);
 /* What a round of collecting did, and what is left. */
 struct gc_report {
     uint64_t removed, removed_bytes;   /* objects taken out of the store */

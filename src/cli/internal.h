@@ -36,10 +36,8 @@ int complain(int error, const char *subject);
 const char *error_sentence(int error);
 /* "ecluse: …" and where to find help; returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* "3,4 Mio" and "2026-11-24 à 19 h 03" in French; static buffers of `text`. */
-#define WORDS_MAX 64
-const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);
-const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);
+/* The locale is C: what is said is for programs as much as for people. */
+bool message_is_plain(void);
 /* What becomes of a copied state; how many publications are not shown (a format
  * for one unsigned long long). */
 const char *words_for_clone(bool read_only);
@@ -48,6 +46,14 @@ const char *words_for_forks(uint64_t count);
 /* One line of a list of devices: name, number and date of its last publication, and
  * the words that two people can compare. */
 void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phrase, bool own);
+
+/* --- words.c: figures as the language writes them, into `text` -------------------- */
+
+#define WORDS_MAX 64
+const char *words_for_count(uint64_t n, char text[WORDS_MAX]);            /* 12 345 */
+const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);         /* 1,5 Go */
+const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);        /* 23 novembre 2026 à 14 h 05 */
+const char *words_for_duration(uint64_t seconds, char text[WORDS_MAX]);   /* 45 s, 2 min, 1 h 05 */
 
 /* --- event.c -------------------------------------------------------------------- */
 
@@ -82,7 +88,8 @@ int option_set(char **where, const char *value);
 enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
     OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
-    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES,
+    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
+    OPTION_CROSS_MOUNTS,
 };
 /* What getopt found wrong ('?' or ':'). */
 int option_error(int argc, char **argv, int found);
@@ -171,6 +178,8 @@ int command_check(int argc, char **argv);
 int command_manifest(int argc, char **argv);
 int command_salvage(int argc, char **argv);
 int command_accept(int argc, char **argv);
+int command_import(int argc, char **argv);
+int command_export(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

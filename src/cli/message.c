@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool french;
+static bool french, plain;
 
 static const char *wished_locale(void)
 {
@@ -69,10 +69,16 @@ void message_start(void)
         setlocale(LC_ALL, "C.UTF-8");
         setenv("LANGUAGE", "fr", 1);
     }
+    plain = strcmp(wish, "C") == 0 || strncmp(wish, "C.", 2) == 0 || strcmp(wish, "POSIX") == 0;
     find_catalogue();
     textdomain("ecluse");
     /* TRANSLATORS: the code of your language: fr, en… */
     french = strcmp(_("en"), "fr") == 0 || (wants_french && !getenv("LANGUAGE"));
+}
+
+bool message_is_plain(void)
+{
+    return plain;
 }
 
 /* --- errors ------------------------------------------------------------------------ */
@@ -148,40 +154,6 @@ int usage_error(const char *command, const char *format, ...)
     else
         fprintf(stderr, "%s", _("See “ecluse help”.\n"));
     return EXIT_USAGE;
-}
-
-/* --- figures --------------------------------------------------------------------------- */
-
-const char *words_for_size(uint64_t bytes, char text[WORDS_MAX])
-{
-    static const char *const units[] = { N_("B"), N_("KiB"), N_("MiB"), N_("GiB"), N_("TiB"), N_("PiB") };
-    unsigned unit = 0, tenths = 0;
-
-    while (bytes >= 1024 && unit + 1 < ARRAY_SIZE(units)) {
-        tenths = (unsigned)(bytes % 1024 * 10 / 1024);
-        bytes /= 1024;
-        unit++;
-    }
-    if (unit == 0 || bytes >= 100)
-        /* TRANSLATORS: a size: number and unit */
-        snprintf(text, WORDS_MAX, _("%llu %s"), (unsigned long long)bytes, _(units[unit]));
-    else
-        /* TRANSLATORS: a size with one decimal: 3.4 MiB */
-        snprintf(text, WORDS_MAX, _("%llu.%u %s"), (unsigned long long)bytes, tenths, _(units[unit]));
-    return text;
-}
-
-const char *words_for_time(int64_t seconds, char text[WORDS_MAX])
-{
-    time_t t = (time_t)seconds;
-    struct tm tm;
-
-    if (seconds <= 0 || !localtime_r(&t, &tm))
-        snprintf(text, WORDS_MAX, "%s", _("never"));
-    else
-        /* TRANSLATORS: date and time, for strftime */
-        strftime(text, WORDS_MAX, _("%Y-%m-%d at %H:%M"), &tm);
-    return text;
 }
 
 /* --- copies ------------------------------------------------------------------------------ */

@@ -306,6 +306,8 @@ void cache_committed(struct fs *fs);
 void cache_revert(struct fs *fs);
 /* Frees clean rows until the bound holds. */
 void cache_shrink(struct fs *fs);
+/* Passes over so many rows; those that are clean and not in use go. */
+void cache_forget(struct fs *fs, size_t tries);
 void cache_recount(struct cache *c, size_t before, size_t after);
 
 /* --- runs.c: pure -------------------------------------------------------- */
@@ -398,6 +400,7 @@ void map_forget(struct fs *fs, struct inode *i);
 /* --- segments.c ----------------------------------------------------------- */
 int segments_init(struct fs *fs);
 void segments_free(struct fs *fs);
+void segments_forget(struct fs *fs);  /* closes what nobody uses */
 /* A reference to an opened segment, from staging or store. */
 int segment_ref(struct fs *fs, uint32_t number, struct segment **out);
 /* Logs and counts that a segment, or a block in it, was not what it must be. */
