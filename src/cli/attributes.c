@@ -105,15 +105,14 @@ static int copy_extended(int from, int to, bool folder)
 }
 
 /* Only root can give files away; a group may be given by whoever is in it. */
-static int copy_owner(const struct transfer *t, int to, const struct stat *st)
+static int copy_owner(struct transfer *t, int to, const struct stat *st)
 {
     uid_t uid = t->owners ? st->st_uid : (uid_t)-1;
 
-    if (!t->owners && (t->import || geteuid() == 0))
-        return 0;
-    if (fchownat(to, "", uid, st->st_gid, AT_EMPTY_PATH) == 0 || !t->owners)
-        return 0;
-    return is_disaster(errno) ? -errno : 1;
+    if (fchownat(to, "", uid, st->st_gid, AT_EMPTY_PATH) && is_disaster(errno))
+        return -errno;
+    t->owners_lost |= !t->owners;
+    return 0;
 }
 
 static int copy_times(int to, const struct stat *st)

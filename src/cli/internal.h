@@ -39,7 +39,7 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 /* The locale is C: what is said is for programs as much as for people. */
 bool message_is_plain(void);
 /* What becomes of a copied state; how many publications are not shown (a format
- * for one unsigned long long). */
+ * for what figure() gives). */
 const char *words_for_clone(bool read_only);
 const char *words_for_unseen(uint64_t count);
 const char *words_for_forks(uint64_t count);
@@ -51,6 +51,7 @@ void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phras
 
 #define WORDS_MAX 64
 const char *words_for_count(uint64_t n, char text[WORDS_MAX]);            /* 12 345 */
+const char *figure(uint64_t n);   /* the same in one of eight places, taken in turn */
 const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);         /* 1,5 Go */
 const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);        /* 23 novembre 2026 à 14 h 05 */
 const char *words_for_duration(uint64_t seconds, char text[WORDS_MAX]);   /* 45 s, 2 min, 1 h 05 */

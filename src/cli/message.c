@@ -166,9 +166,9 @@ const char *words_for_clone(bool read_only)
 
 const char *words_for_forks(uint64_t count)
 {
-    return ngettext("%llu publication in the store contradicts another one: somebody went on from an old copy of a state, "
+    return ngettext("%s publication in the store contradicts another one: somebody went on from an old copy of a state, "
                     "or the store shows two histories; it is not shown here",
-                    "%llu publications in the store contradict others: somebody went on from an old copy of a state, "
+                    "%s publications in the store contradict others: somebody went on from an old copy of a state, "
                     "or the store shows two histories; they are not shown here", count);
 }
 
@@ -183,8 +183,8 @@ void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phras
 
 const char *words_for_unseen(uint64_t count)
 {
-    return ngettext("%llu publication in the store is not shown here: it comes from another copy of the local state, "
+    return ngettext("%s publication in the store is not shown here: it comes from another copy of the local state, "
                     "or is later than the backup that was restored",
-                    "%llu publications in the store are not shown here: they come from another copy of the local state, "
+                    "%s publications in the store are not shown here: they come from another copy of the local state, "
                     "or are later than the backup that was restored", count);
 }

@@ -76,7 +76,7 @@ static void append_left(char line[LINE_MAX_BYTES], const struct meter *m, uint64
 
 static void compose(const struct meter *m, int64_t ms, unsigned room, char line[LINE_MAX_BYTES])
 {
-    char part[256], a[WORDS_MAX], b[WORDS_MAX];
+    char part[256], a[WORDS_MAX];
     uint64_t rate = ms > 0 ? m->bytes * 1000 / (uint64_t)ms : 0;
     unsigned percent = m->bytes_total ? (unsigned)(m->bytes * 100.0 / m->bytes_total) : 0;
 
@@ -98,10 +98,10 @@ static void compose(const struct meter *m, int64_t ms, unsigned room, char line[
     }
     if (m->files_total)
         /* TRANSLATORS: how many of how many files */
-        snprintf(part, sizeof part, _(", files: %s of %s"), words_for_count(m->files, a),
-                 words_for_count(m->files_total, b));
+        snprintf(part, sizeof part, _(", files: %s of %s"), figure(m->files),
+                 figure(m->files_total));
     else
-        snprintf(part, sizeof part, _(", files: %s"), words_for_count(m->files, a));
+        snprintf(part, sizeof part, _(", files: %s"), figure(m->files));
     append(line, part, room);
 }
 

@@ -284,14 +284,14 @@ static int verify(struct transfer *t)
 
 static bool confirmed(const struct transfer *t)
 {
-    char question[PATH_MAX + 256], count[WORDS_MAX], size[WORDS_MAX];
+    char question[PATH_MAX + 256], size[WORDS_MAX];
 
     if (t->yes)
         return true;
     snprintf(question, sizeof question,
              ngettext("%s file (%s) was read back and is the same. Remove it from the source? (yes or no) ",
                       "%s files (%s) were read back and are the same. Remove them from the source? (yes or no) ",
-                      t->verified_files), words_for_count(t->verified_files, count),
+                      t->verified_files), figure(t->verified_files),
              words_for_size(t->verified_bytes, size));
     return agreed(question);
 }

@@ -105,7 +105,7 @@ struct transfer {
     struct daemon_ref daemon;
     int source, dest, staging;
     bool dest_made;
-    bool owners;               /* the destination keeps owners and groups */
+    bool owners, owners_lost;  /* the destination keeps owners and groups; or not, and it matters */
     uint64_t staged;           /* number of the last staged file */
     uint8_t *buffer, *other;   /* COPY_SIZE each */
     struct links links;

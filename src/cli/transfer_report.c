@@ -150,10 +150,8 @@ static void report_json(const struct transfer *t, int error)
 
 static void line(const char *format, uint64_t n)
 {
-    char words[WORDS_MAX];
-
     if (n)
-        printf(format, words_for_count(n, words));
+        printf(format, figure(n));
 }
 
 static void say_purge(FILE *out)
@@ -172,22 +170,22 @@ static void say_purge(FILE *out)
 
 static void report_plain(const struct transfer *t, int error)
 {
-    char count[WORDS_MAX], size[WORDS_MAX], took[WORDS_MAX];
+    char size[WORDS_MAX], took[WORDS_MAX];
 
     printf(t->dry_run ? _("Would be copied: %s files, %s.\n") : _("Copied: %s files, %s.\n"),
-           words_for_count(t->files, count), words_for_size(t->bytes, size));
+           figure(t->files), words_for_size(t->bytes, size));
     line(_("  folders: %s\n"), t->folders);
     line(_("  symbolic links: %s\n"), t->symlinks);
     line(_("  further names of the same files: %s\n"), t->hard_links);
     line(_("Already there: %s.\n"), t->already);
     if (t->verified_files)
-        printf(_("Read back from the vault and compared: %s files, %s.\n"), words_for_count(t->verified_files, count),
+        printf(_("Read back from the vault and compared: %s files, %s.\n"), figure(t->verified_files),
                words_for_size(t->verified_bytes, size));
     line(_("Left out, or not all kept, as told above: %s.\n"), transfer_left(t));
-    if (!t->owners && t->files && !t->dry_run && geteuid() == 0)
-        printf("%s", _("Owners and groups were not kept: the destination does not keep them (-o owners).\n"));
+    if (t->owners_lost)
+        printf("%s", _("Not all owners and groups were kept: only root can, and in a vault with “-o owners” only.\n"));
     if (t->removed)
-        printf(_("Removed from the source: %s files and links, %s.\n"), words_for_count(t->removed, count),
+        printf(_("Removed from the source: %s files and links, %s.\n"), figure(t->removed),
                words_for_size(t->removed_bytes, size));
     else if (t->remove && !error)
         printf("%s", _("Nothing was removed from the source.\n"));

@@ -25,6 +25,14 @@ const char *words_for_count(uint64_t n, char text[WORDS_MAX])
     return text;
 }
 
+const char *figure(uint64_t n)
+{
+    static char places[8][WORDS_MAX];
+    static unsigned turn;
+
+    return words_for_count(n, places[turn++ % ARRAY_SIZE(places)]);
+}
+
 const char *words_for_size(uint64_t bytes, char text[WORDS_MAX])
 {
     static const char *const units[] = { N_("B"), N_("kB"), N_("MB"), N_("GB"), N_("TB"), N_("PB") };
