@@ -33,17 +33,24 @@ const char *figure(uint64_t n)
     return words_for_count(n, places[turn++ % ARRAY_SIZE(places)]);
 }
 
+/* Rounded: one that is cut off would not be what other programs show. */
+static uint64_t rounded(uint64_t bytes, uint64_t unit, unsigned parts)
+{
+    return bytes / unit * parts + (bytes % unit * parts + unit / 2) / unit;
+}
+
 const char *words_for_size(uint64_t bytes, char text[WORDS_MAX])
 {
     static const char *const units[] = { N_("B"), N_("kB"), N_("MB"), N_("GB"), N_("TB"), N_("PB") };
-    uint64_t tenths = bytes > UINT64_MAX / 10 ? UINT64_MAX : bytes * 10;
+    uint64_t one = 1;
     unsigned unit = 0;
 
-    for (; tenths >= 9995 && unit + 1 < ARRAY_SIZE(units); unit++)
-        tenths = (tenths + 500) / 1000;
+    for (; rounded(bytes, one, 1) >= 1000 && unit + 1 < ARRAY_SIZE(units); unit++)
+        one *= 1000;
+    uint64_t tenths = rounded(bytes, one, 10);
     if (unit == 0 || tenths >= 1000)
         /* TRANSLATORS: a size: number and unit */
-        snprintf(text, WORDS_MAX, _("%llu %s"), (unsigned long long)(tenths + 5) / 10, _(units[unit]));
+        snprintf(text, WORDS_MAX, _("%llu %s"), (unsigned long long)rounded(bytes, one, 1), _(units[unit]));
     else
         /* TRANSLATORS: a size with one decimal: 3.4 MB */
         snprintf(text, WORDS_MAX, _("%llu.%u %s"), (unsigned long long)tenths / 10, (unsigned)(tenths % 10), _(units[unit]));
