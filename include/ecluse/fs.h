@@ -137,6 +137,8 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, const struct fs_
 int fs_release(struct fs *fs, uint64_t ino, int flags);
 /* Bytes read, 0 at the end of the file. Decrypts straight into buf. */
 ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off);
+/* The same, and the time of access stays (O_NOATIME). */
+ssize_t fs_peek(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off);
 /* All of size, or an error. `cached` when the kernel writes back its page
  * cache: then times are the kernel's business. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, const void *buf, size_t size, uint64_t off,

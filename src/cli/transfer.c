@@ -261,7 +261,9 @@ static int copy(struct transfer *t)
     staging_close(t);
     if (!rc && !t->dry_run) {
         rc = finish_top(t);
-        if (!rc && !t->import && syncfs(t->dest))
+        /* For the vault too: times that the kernel still holds would come after the
+         * publication otherwise, and ask for another one. */
+        if (!rc && syncfs(t->dest))
             rc = -errno;
         if (rc)
             t->blamed = t->dest_path;

@@ -67,14 +67,17 @@ int compare_contents(struct transfer *t, int from, int to, uint64_t size, enum s
 
 static int open_dest(const struct node *n, struct stat *st)
 {
-    bool link = S_ISLNK(n->st.st_mode);
+    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_DIRECT;
 
     if (n->to < 0 || fstatat(n->to, n->name, st, AT_SYMLINK_NOFOLLOW))
         return n->to < 0 ? -ENOENT : -errno;
     if ((st->st_mode & S_IFMT) != (n->st.st_mode & S_IFMT))
         return -ESTALE;
-    int fd = openat(n->to, n->name, link ? O_PATH | O_NOFOLLOW | O_CLOEXEC
-                                         : O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_DIRECT);
+    if (S_ISLNK(n->st.st_mode))
+        flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(n->to, n->name, S_ISLNK(n->st.st_mode) ? flags : flags | O_NOATIME);
+    if (fd < 0 && errno == EPERM)
+        fd = openat(n->to, n->name, flags);
     return fd < 0 ? -errno : fd;
 }
 
