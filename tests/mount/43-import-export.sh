@@ -175,7 +175,7 @@ refused "several vaults" 1 "$ECLUSE" import "$TMP/little"
 refused "several vaults" 1 "$ECLUSE" export "$TMP/out2"
 expect_exit 0 "$ECLUSE" import "$TMP/mnt/in" "$MNT/in"
 looks_like "from one vault into the other" "$SRC" "$MNT/in"
-umount_vault
+"$ECLUSE" umount "$MNT"
 IFS=: read -r STORE MNT STATE PASS <<<"$first"
 
 # --- owners and access lists, where root keeps them -----------------------------------------------------
