@@ -117,6 +117,7 @@ static const char *system_sentence(int number)
     case ELOOP: return _("too many symbolic links");
     case EBUSY: return _("it is in use");
     case EAGAIN: return _("busy for the moment; try again");
+    case ENOTCONN: return _("its daemon is gone");
     case EINTR: return _("interrupted");
     case EINVAL: return _("invalid value");
     default: return strerror(number);

@@ -45,15 +45,19 @@ static int check_ours(const struct transfer *t)
     return st.st_uid == geteuid() || st.st_uid == up.st_uid ? 0 : -EACCES;
 }
 
-/* Only root can give files away, and only where the filesystem keeps it. */
-static bool keeps_owners(int fd)
+/* Only root can give files away, and only where the filesystem keeps it: that is tried. */
+static bool keeps_owners(int dir)
 {
+    static const char name[] = "0000000000000000";
     struct stat st;
 
-    if (geteuid() || fstat(fd, &st))
+    int fd = geteuid() ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
         return false;
     bool kept = fchown(fd, 1, 1) == 0 && fstat(fd, &st) == 0 && st.st_uid == 1 && st.st_gid == 1;
-    return fchown(fd, 0, getegid()) == 0 && kept;
+    close(fd);
+    unlinkat(dir, name, 0);
+    return kept;
 }
 
 int staging_open(struct transfer *t)
@@ -68,8 +72,9 @@ int staging_open(struct transfer *t)
     if (rc)
         return rc;
     fremovexattr(t->staging, "system.posix_acl_default");   /* files in it shall inherit nothing */
-    t->owners = keeps_owners(t->staging);
-    return empty(t->staging);
+    rc = empty(t->staging);
+    t->owners = !rc && keeps_owners(t->staging);
+    return rc;
 }
 
 void staging_close(struct transfer *t)

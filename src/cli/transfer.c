@@ -323,6 +323,7 @@ static int work(struct transfer *t)
 
 /* --- the commands ------------------------------------------------------------------------------------ */
 
+/* The one place where a transfer that began ends: what is recorded of it is recorded here. */
 static int conclude(struct transfer *t, int error)
 {
     transfer_report(t, error);
@@ -345,6 +346,7 @@ static int run(struct transfer *t, const struct request *r)
 {
     int rc = find_vault(t, r);
 
+    umask(0);   /* modes are the source's; what is not whole is in a folder of mode 0700 */
     if (!rc)
         rc = check_places(t);
     if (!rc)
@@ -357,7 +359,6 @@ static int run(struct transfer *t, const struct request *r)
     t->other = aligned_alloc(4096, COPY_SIZE);
     if (!t->buffer || !t->other)
         return complain(-ENOMEM, NULL);
-    umask(0);   /* modes are the source's; what is not whole is in a folder of mode 0700 */
     signals_catch(_("\nInterrupted while publishing: all is copied, and the same command verifies it.\n"));
     clock_gettime(CLOCK_MONOTONIC, &t->began);
     transfer_report_begin(t);

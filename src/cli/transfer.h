@@ -153,8 +153,11 @@ extern const struct visitor visitor_count, visitor_copy, visitor_verify, visitor
 /* Opens a regular file or link of the source; `st` receives what it is by then. -errno. */
 int copy_open_source(const struct node *n, struct stat *st);
 bool copy_same_state(const struct stat *a, const struct stat *b);
-/* 0: the same bytes; 1: not; negative: *side says whose error it is. */
 enum side { SIDE_SOURCE, SIDE_DEST };
+/* Copies the contents, again when they change meanwhile; -EBUSY when they go on changing.
+ * *st is what was copied; *side says whose error it is. */
+int copy_fill(struct transfer *t, int from, int to, struct stat *st, enum side *side);
+/* 0: the same bytes; 1: not; negative: *side says whose error it is. */
 int compare_contents(struct transfer *t, int from, int to, uint64_t size, enum side *side);
 /* Staging: made and locked, and emptied of what an interrupted run left. */
 int staging_open(struct transfer *t);

@@ -56,6 +56,7 @@ int compare_contents(struct transfer *t, int from, int to, uint64_t size, enum s
         if (a != want || b != want || memcmp(t->buffer, t->other, want))
             return 1;
         at += (off_t)want;
+        t->meter.bytes += want;
         if (at < end)
             at = next_data(from, to, at, end);
         meter_show(&t->meter);
@@ -153,7 +154,9 @@ static int verify(struct transfer *t, const struct node *n)
     int error = 0, from = -1, why = LEFT_NOT_VERIFIED;
 
     int to = open_dest(n, &there);
-    if (to < 0) {
+    if (to == -ENOENT) {
+        why = LEFT_CHANGING;   /* it came after the copying */
+    } else if (to < 0) {
         error = to;
     } else if (by_other_name(f, &there)) {
         why = LEFT_VERIFIED;
@@ -198,7 +201,7 @@ static int verify_enter(struct transfer *t, const struct node *n, int from, stru
     out->to = openat(n->to, n->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (out->to >= 0)
         return 0;
-    transfer_leave(t, n, LEFT_NOT_VERIFIED, -errno);
+    transfer_leave(t, n, errno == ENOENT ? LEFT_CHANGING : LEFT_NOT_VERIFIED, errno == ENOENT ? 0 : -errno);
     return 1;
 }
 
