@@ -69,6 +69,8 @@ int daemon_find(const char *path, struct daemon_ref *out);
 int daemon_status(const struct daemon_ref *d, char **json);
 /* Returns when everything is published, or with the daemon's error. */
 int daemon_flush(const struct daemon_ref *d);
+/* The same; what is read then comes from index and store, not from memory. */
+int daemon_forget(const struct daemon_ref *d);
 /* Takes out of the store what nothing needs; the answer, a JSON object, is malloc'd. */
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json);
 /* Unmounts and returns when the daemon has published and gone, with what it

@@ -28,6 +28,7 @@ enum exit_code {
     EXIT_STATE = 11,      /* state missing, damaged, or another vault's */
     EXIT_NOT_MOUNTED = 12,
     EXIT_SYSTEM = 13,     /* any other failure of the system */
+    EXIT_PARTIAL = 14,    /* done, but for what the report names */
 };
 
 /*  X(code, value, errno, exit, English, French) */

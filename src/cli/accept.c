@@ -82,7 +82,7 @@ static int confirm(struct accept *a, const char *question)
 static void say(const char *format, uint64_t count)
 {
     if (count)
-        printf(format, (unsigned long long)count);
+        printf(format, figure(count));
 }
 
 static int ask_older(void *ctx, const struct fs_older *w)
@@ -92,11 +92,11 @@ static int ask_older(void *ctx, const struct fs_older *w)
 
     printf(_("The store %s lacks what this device has already seen:\n"), a->spec);
     if (w->publications)
-        printf(_("  the last publications of this device: %llu (the last one that is there: %s)\n"),
-               (unsigned long long)w->publications, words_for_time(w->until, words));
-    say(_("  the last publications of other devices: %llu\n"), w->heads);
+        printf(_("  the last publications of this device: %s (the last one that is there: %s)\n"),
+               figure(w->publications), words_for_time(w->until, words));
+    say(_("  the last publications of other devices: %s\n"), w->heads);
     if (w->objects)
-        printf(_("  objects: %llu (%s)\n"), (unsigned long long)w->objects, words_for_size(w->bytes, words));
+        printf(_("  objects: %s (%s)\n"), figure(w->objects), words_for_size(w->bytes, words));
     printf("%s", _("\nThat is right if the store was restored from a backup on purpose. Otherwise whoever hosts it\n"
                    "shows you the past: answer no, and ask for the present store.\n\n"
                    "If you accept, the folder keeps all its names as this device knows them; files whose contents\n"
@@ -138,7 +138,7 @@ static int take_older(struct accept *a, struct vault_ref *v, struct store *store
     if (!rc && a->asked)
         rc = fs_unreadable(fs, name_file, a);
     if (a->unreadable > FILES_NAMED)
-        printf(_("  … and %llu more\n"), (unsigned long long)(a->unreadable - FILES_NAMED));
+        printf(_("  … and %s more\n"), figure(a->unreadable - FILES_NAMED));
     int closed = fs_close(fs);
     if (!rc && !closed && a->asked)
         printf("%s", _("The store is accepted as it is.\n"));

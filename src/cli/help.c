@@ -192,6 +192,29 @@ static const struct topic { const char *name, *text; } topics[] = {
       "when nothing is a problem, else 13.\n"
       "\n"
       "  --json            the findings for programs\n") },
+    { "import", N_(
+      "ecluse import [--remove-source [--yes]] [--dry-run] [--cross-mounts] [--json]\n"
+      "              [--state DIR] SRC [MOUNTPOINT[/FOLDER]]\n"
+      "\n"
+      "Copies what is in the folder SRC into a mounted vault, publishes it, reads all of it\n"
+      "back and compares. FOLDER is made when it is missing. Nothing is replaced: what is\n"
+      "there already and the same counts as done, so the same command goes on after an\n"
+      "interruption. Without MOUNTPOINT: the vault that is mounted, if it is the only one.\n"
+      "\n"
+      "  --remove-source   then removes from SRC what was read back and is the same; asks first\n"
+      "  --yes             does not ask\n"
+      "  --dry-run         tells what would be copied, and copies nothing\n"
+      "  --cross-mounts    goes into what is mounted below SRC, too\n"
+      "  --json            the report for programs\n"
+      "\n"
+      "Exit code 14 when something was left out: the report names it.\n") },
+    { "export", N_(
+      "ecluse export [--dry-run] [--cross-mounts] [--json] [--state DIR]\n"
+      "              [MOUNTPOINT[/FOLDER]] DEST\n"
+      "\n"
+      "Copies what is in a mounted vault, or in a folder of it, into the folder DEST, in the\n"
+      "clear. DEST is made when it is missing. Nothing is replaced, and the same command goes\n"
+      "on after an interruption. Options and exit codes as for import.\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -207,6 +230,8 @@ static void overview(void)
         "  ecluse umount MOUNTPOINT          closes it, once everything is in the store\n"
         "  ecluse status [MOUNTPOINT]        what is mounted, unpublished, wrong\n"
         "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
+        "  ecluse import SRC MOUNTPOINT      copies a folder in, and reads it back\n"
+        "  ecluse export MOUNTPOINT DEST     copies it out, in the clear\n"
         "  ecluse gc MOUNTPOINT              frees what the store does not need any more\n"
         "  ecluse passwd STORE               changes the passphrase\n"
         "  ecluse key list STORE             the ways into a vault; also add, remove, test, tune\n"
@@ -222,7 +247,7 @@ static void overview(void)
         "\n"
         "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
         "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
-        "10 not permitted, 11 local state, 12 not mounted, 13 system.\n"));
+        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out.\n"));
 }
 
 int help_for(const char *command)

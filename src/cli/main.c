@@ -17,9 +17,10 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
-    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover }, { "accept", command_accept },
-    { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "audit", command_audit },     { "gc", command_gc },           { "doctor", command_doctor },
+    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover },
+    { "accept", command_accept },   { "check", command_check },   { "manifest", command_manifest },
+    { "salvage", command_salvage }, { "import", command_import }, { "export", command_export },
+    { "audit", command_audit },     { "gc", command_gc },         { "doctor", command_doctor },
     { "version", command_version }, { "help", command_help },
 };
 

@@ -74,7 +74,7 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
 static void tell_count(const char *format, uint64_t count)
 {
     fprintf(stderr, "ecluse: ");
-    fprintf(stderr, format, (unsigned long long)count);
+    fprintf(stderr, format, figure(count));
     fprintf(stderr, "\n");
 }
 
