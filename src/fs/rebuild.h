@@ -10,6 +10,7 @@
  *   keep.c        over it, what was not published
  *   renewal.c     the new directory, and the switch
  *   resume.c      what an interruption leaves, and how it is gone on with
+ *   history.c     its file
  */
 #ifndef ECLUSE_FS_REBUILD_H
 #define ECLUSE_FS_REBUILD_H
@@ -176,8 +177,24 @@ void resume_give_up(struct rebuild *b);
 int resume_note(struct rebuild *b);
 /* At the end: keeps what can be gone on with after that error. */
 void resume_end(struct rebuild *b, int rc);
-/* The file of it, which goes after the switch. */
-#define RESUME_FILE "history"
+
+/* --- history.c ----------------------------------------------------------------------------- */
+
+/* What an unfinished state is being made of; its file goes after the switch. */
+#define HISTORY_FILE "history"
+struct history_entry { struct id128 object; struct link link; };
+struct history {
+    struct publication_head *heads; /* of the publication with which it begins */
+    size_t head_count;
+    struct history_entry *v;   /* in order; of links, what chain_order takes, complete */
+    size_t count;
+};
+void history_encode(const struct history *h, struct buf *out);
+int history_decode(struct history *h, const uint8_t *bytes, size_t len); /* E_FORMAT */
+int history_write(const struct history *h, int dir, const struct keyring *keys);
+/* -ENOENT, E_AUTH, E_FORMAT. */
+int history_read(struct history *h, int dir, const struct keyring *keys);
+void history_free(struct history *h);
 
 /* --- rebuild_heads.c --------------------------------------------------------------------- */
 

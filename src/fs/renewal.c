@@ -214,7 +214,7 @@ static int move_old(int basefd, const char *name, int statefd, char moved[64])
     int rc = io_sync_dir(statefd, FAULT_rebuild);
     if (!rc)
         rc = io_sync_dir(basefd, FAULT_rebuild);
-    unlinkat(statefd, RESUME_FILE, 0);
+    unlinkat(statefd, HISTORY_FILE, 0);
     if (!rc && unlinkat(statefd, MARK, 0) && errno != ENOENT)
         rc = -errno;
     return rc ? rc : io_sync_dir(statefd, FAULT_rebuild);

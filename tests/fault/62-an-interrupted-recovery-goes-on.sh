@@ -90,7 +90,7 @@ cut_at() { # cut_at FAULT : the exit code
 part_steps() {
     local n point before=0 most=0 resumed=0
     for point in rebuild:kill rebuild:ENOSPC '*:kill' '*:EIO'; do
-        for ((n = 1; ; n += ${STRIDE:-$([ "${point%%:*}" = rebuild ] && echo 1 || echo 13)})); do
+        for ((n = 1; ; n += ${STRIDE:-$([ "${point%%:*}" = rebuild ] && echo 1 || echo 31)})); do
             if cut_at "$point:$n"; then break; fi
             cp "$TMP/said" "$TMP/cut.said"
             if [ -d "$NEW/$vault" ]; then
@@ -282,8 +282,24 @@ part_signal() {
     done
 }
 
+# --- on a terminal --------------------------------------------------------------------------------
+
+part_progress() { # each phase shows how far it is, and goes on; nothing of it stays
+    afresh
+    ECLUSE_FAULT=rebuild:delay=150:1+ "$TOOLS/terminal" -- "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" \
+        --state "$NEW" "$STORE" >"$TMP/said" 2>&1 || fail "on a terminal: $(cat "$TMP/said")"
+    tr '\r' '\n' <"$TMP/said" | sed 's/\x1b\[K//' >"$TMP/lines"
+    grep -q '^Reading the store: [0-9]* %$' "$TMP/lines" || fail "nothing of the survey: $(cat "$TMP/lines")"
+    grep -q '^Reading publications: [0-9]* %$' "$TMP/lines" || fail "nothing of the footers: $(cat "$TMP/lines")"
+    sed -n 's/^Rebuilding the tree: \([0-9]*\) %$/\1/p' "$TMP/lines" >"$TMP/percents"
+    [ "$(wc -l <"$TMP/percents")" -ge $((all / 2)) ] || fail "it hardly moves: $(cat "$TMP/percents")"
+    sort -n -c "$TMP/percents" && [ "$(tail -n 1 "$TMP/percents")" -gt 80 ] || fail "not from 0 to 100: $(cat "$TMP/percents")"
+    tail -n 3 "$TMP/lines" | grep -q 'To work in it' || fail "something is left on the line: $(tail -n 3 "$TMP/lines")"
+    goes_on "on a terminal" "$TMP/tree"
+}
+
 if $faults; then
-    for part in ${PARTS:-steps middle reads damage store signal}; do
+    for part in ${PARTS:-steps middle reads damage store signal progress}; do
         case $part in middle) middle ;; *) [ -n "${middle:-}" ] || [ "$part" = steps ] || middle; "part_$part" ;; esac
     done
 fi
