@@ -219,7 +219,7 @@ static const int endings[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void catch_endings(struct sigaction old[ARRAY_SIZE(endings)])
 {
-    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };   /* a second one ends at once */
+    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND }; /* a second one ends at once */
 
     ended_by = 0;
     for (size_t k = 0; k < ARRAY_SIZE(endings); k++) {
