@@ -347,8 +347,14 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
 {
     enum exit_code kind = error_exit(error);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
-    int code = error == -EINTR ? EXIT_SYSTEM : complain(error, store ? w->r->store : w->path);
+    int code = EXIT_SYSTEM;
 
+    if (error == E_STATE_IN_USE && !w->has_old) {
+        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), w->path);
+        return kind;
+    }
+    if (error != -EINTR)
+        code = complain(error, store ? w->r->store : w->path);
     explain_refusal(w, error, p);
     if (error == E_AUTH || error == E_NOT_ARRIVED)
         explain_doubts(p);

@@ -262,11 +262,13 @@ part_signal() {
     for lang in C.UTF-8 fr_CA.UTF-8; do
         afresh
         set -m
-        (ECLUSE_FAULT=rebuild:delay=2000:$middle LC_ALL=$lang exec "$ECLUSE" recover --recovery-file "$SHEET" \
-            --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said" 2>&1) &
+        (ECLUSE_FAULT=rebuild:delay=6000:$middle LC_ALL=$lang exec "$ECLUSE" recover --recovery-file "$SHEET" \
+            --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said.child" 2>&1) &
         child=$!
         set +m
         until_true test -e "$NEW/.$vault.rebuild/history"
+        expect_exit 6 recover # at the same time
+        grep -q 'another recovery of this vault is at work' "$TMP/said" || fail "two at once: $(cat "$TMP/said")"
         kill -INT $child
         code=0
         wait $child || code=$?
@@ -275,7 +277,7 @@ part_signal() {
         fr*) said='la même commande reprend' ;;
         *) said='the same command goes on from there' ;;
         esac
-        grep -q "$said" "$TMP/said" || fail "it does not say how to go on: $(cat "$TMP/said")"
+        grep -q "$said" "$TMP/said.child" || fail "it does not say how to go on: $(cat "$TMP/said.child")"
         expect_exit 0 recover
         [ -n "$(since)" ] || fail "it began anew: $(cat "$TMP/said")"
         goes_on "interrupted" "$TMP/tree"
