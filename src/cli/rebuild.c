@@ -264,7 +264,7 @@ static void report_store(const struct rebuild_report *p)
 
     printf(_("The local state has been rebuilt: %llu files and folders from %llu publications, the last of %s.\n"),
            (unsigned long long)p->inodes, (unsigned long long)p->publications, words_for_time(p->time, date));
-    say(_("  Publications that were there since the interruption: %llu.\n"), p->resumed);
+    say(_("  Publications kept from before the interruption: %llu.\n"), p->resumed);
     if (p->anew)
         printf("%s", _("  What an interruption had left was of no use: all was read anew.\n"));
     say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);

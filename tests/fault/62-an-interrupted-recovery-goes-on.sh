@@ -21,7 +21,7 @@ close_vault() {
 NEW=$TMP/new HALF=$TMP/half
 vault=$(basename "$STORE"/vault-*.ecl .ecl) && vault=${vault#vault-}
 recover() { "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$NEW" "$STORE"; }
-since() { sed -n 's/^.*there since the interruption: \([0-9]*\)\.$/\1/p' "$TMP/said"; }
+since() { sed -n 's/^.*kept from before the interruption: \([0-9]*\)\.$/\1/p' "$TMP/said"; }
 publications() { sed -n 's/^.*rebuilt: [0-9]* .* from \([0-9]*\) publications.*/\1/p' "$TMP/said"; }
 afresh() { rm -rf "$NEW" && mkdir "$NEW"; }
 
