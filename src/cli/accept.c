@@ -100,8 +100,7 @@ static int ask_older(void *ctx, const struct fs_older *w)
     printf("%s", _("\nThat is right if the store was restored from a backup on purpose. Otherwise whoever hosts it\n"
                    "shows you the past: answer no, and ask for the present store.\n\n"
                    "If you accept, the folder keeps all its names as this device knows them; files whose contents\n"
-                   "are gone give an error until the objects come back. A recovery from the store alone gives\n"
-                   "back only what the store still has: copy what you need into a new vault.\n\n"));
+                   "are gone give an error until the objects come back. A recovery from the store gives the same.\n\n"));
     return confirm(a, _("Accept this store as it is? (yes/no) [no] "));
 }
 

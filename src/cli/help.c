@@ -121,11 +121,11 @@ static const struct topic { const char *name, *text; } topics[] = {
       "               [--partial] [--state DIR] STORE\n"
       "\n"
       "Makes this device's state of a vault from the store and the recovery key. A state\n"
-      "that is there is not touched.\n"
+      "that is there is not touched. Interrupted, the same command goes on where it stopped.\n"
       "\n"
       "  --recovery-file F takes the recovery key from the sheet F; else it is asked for\n"
       "  --passfile F …    the passphrase or key of this device, as for init\n"
-      "  --partial         accepts that publications are missing\n") },
+      "  --partial         accepts that publications are missing, or may be\n") },
     { "check", N_(
       "ecluse check [--read-data] [--passfile F | --extpass COMMAND | --keyfile F |\n"
       "             --recovery | --recovery-file F | --no-key] [--manifest F]\n"

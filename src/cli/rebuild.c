@@ -231,7 +231,7 @@ static const int endings[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void catch_endings(struct sigaction old[ARRAY_SIZE(endings)])
 {
-    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };   /* a second one ends at once */
+    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND }; /* a second one ends at once */
 
     ended_by = 0;
     for (size_t k = 0; k < ARRAY_SIZE(endings); k++) {
@@ -276,7 +276,7 @@ static void report_store(const struct rebuild_report *p)
 
     printf(_("The local state has been rebuilt: %s files and folders from %s publications, the last of %s.\n"),
            figure(p->inodes), figure(p->publications), words_for_time(p->time, date));
-    say(_("  Publications that were there since the interruption: %s.\n"), p->resumed);
+    say(_("  Publications kept from before the interruption: %s.\n"), p->resumed);
     if (p->anew)
         printf("%s", _("  What an interruption had left was of no use: all was read anew.\n"));
     say(_("  Objects of the store that cannot be read: %s (the log names them).\n"), p->unreadable);
@@ -359,8 +359,14 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
 {
     enum exit_code kind = error_exit(error);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
-    int code = error == -EINTR ? EXIT_SYSTEM : complain(error, store ? w->r->store : w->path);
+    int code = EXIT_SYSTEM;
 
+    if (error == E_STATE_IN_USE && !w->has_old) {
+        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), w->path);
+        return kind;
+    }
+    if (error != -EINTR)
+        code = complain(error, store ? w->r->store : w->path);
     explain_refusal(w, error, p);
     if (error == E_AUTH || error == E_NOT_ARRIVED)
         explain_doubts(p);
