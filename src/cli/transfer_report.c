@@ -172,20 +172,20 @@ static void report_plain(const struct transfer *t, int error)
 {
     char size[WORDS_MAX], took[WORDS_MAX];
 
-    printf(t->dry_run ? _("Would be copied: %s files, %s.\n") : _("Copied: %s files, %s.\n"),
+    printf(t->dry_run ? _("Files that would be copied: %s, %s.\n") : _("Files copied: %s, %s.\n"),
            figure(t->files), words_for_size(t->bytes, size));
     line(_("  folders: %s\n"), t->folders);
     line(_("  symbolic links: %s\n"), t->symlinks);
     line(_("  further names of the same files: %s\n"), t->hard_links);
     line(_("Already there: %s.\n"), t->already);
     if (t->verified_files)
-        printf(_("Read back from the vault and compared: %s files, %s.\n"), figure(t->verified_files),
+        printf(_("Files read back from the vault and compared: %s, %s.\n"), figure(t->verified_files),
                words_for_size(t->verified_bytes, size));
     line(_("Left out, or not all kept, as told above: %s.\n"), transfer_left(t));
     if (t->owners_lost)
         printf("%s", _("Not all owners and groups were kept: only root can, and in a vault with “-o owners” only.\n"));
     if (t->removed)
-        printf(_("Removed from the source: %s files and links, %s.\n"), figure(t->removed),
+        printf(_("Files and links removed from the source: %s, %s.\n"), figure(t->removed),
                words_for_size(t->removed_bytes, size));
     else if (t->remove && !error)
         printf("%s", _("Nothing was removed from the source.\n"));

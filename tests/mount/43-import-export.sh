@@ -47,7 +47,7 @@ chmod 0500 "$SRC/names"
 expect_exit 0 import "$SRC" "$MNT/in"
 same "all is published" 0 "$(status_field unpublished)"
 looks_like "what is in the vault" "$SRC" "$MNT/in"
-grep -q '^Read back from the vault' "$TMP/said" || fail "no word of verification: $(cat "$TMP/said")"
+grep -q '^Files read back from the vault' "$TMP/said" || fail "no word of verification: $(cat "$TMP/said")"
 same "time and mode of the folder itself" "$(stat -c '%a %y' "$SRC")" "$(stat -c '%a %y' "$MNT/in")"
 [ ! -e "$MNT/in/.ecluse-partial" ] || fail "the staging folder is still there"
 remount
@@ -120,7 +120,7 @@ mkdir "$TMP/odd" "$TMP/odd/below" && mkfifo "$TMP/odd/fifo" && echo 1 >"$TMP/odd
 python3 -c 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$TMP/odd/socket"
 expect_exit 14 import --dry-run "$TMP/odd" "$MNT/odd"
 [ ! -e "$MNT/odd" ] || fail "a dry run made something"
-grep -q '^Would be copied: 1 files, 2 B' "$TMP/said" || fail "$(cat "$TMP/said")"
+grep -q '^Files that would be copied: 1, 2 B' "$TMP/said" || fail "$(cat "$TMP/said")"
 if as_root; then
     mount -t tmpfs none "$TMP/odd/below" && echo 2 >"$TMP/odd/below/file"
     mknod "$TMP/odd/null" c 1 3
