@@ -794,7 +794,11 @@ START_TEST(a_saved_keyring_is_private_and_replaces_the_old)
     ck_assert_int_eq(fstatat(dirfd, "keyring", &st, 0), 0);
     ck_assert_int_eq(st.st_mode & 07777, 0600);
     keyring_new_actor(k);
+    close(openat(dirfd, "keyring.new-0123456789abcdef", O_WRONLY | O_CREAT, 0600));
+    close(openat(dirfd, "keyring.old", O_WRONLY | O_CREAT, 0600));
     ck_assert_int_eq(keyring_save(k, dirfd, "keyring"), 0);
+    ck_assert_int_eq(faccessat(dirfd, "keyring.new-0123456789abcdef", F_OK, 0), -1);
+    ck_assert_int_eq(unlinkat(dirfd, "keyring.old", 0), 0);
     ck_assert_int_eq(keyring_load(&again, dirfd, "keyring"), 0);
     ck_assert_int_eq(keyring_unlock(again, SLOT_KEYFILE, keyfile, sizeof keyfile), 0);
     ck_assert_uint_eq(keyring_actor(again), keyring_actor(k));
