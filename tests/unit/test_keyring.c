@@ -660,13 +660,19 @@ START_TEST(a_slot_without_its_commitment_does_not_open)
     uint8_t kek[KEY_SIZE], zeros[KEY_SIZE] = { 0 };
     struct slot s;
 
-    crypto_random(kek, sizeof kek);
-    ck_assert_int_eq(slot_make(&s, SLOT_RECOVERY, NO_COST, &vault, recovery, KEY_SIZE, kek), 0);
-    ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), 0);
-    ck_assert_int_eq(slot_open(&s, &other_vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
-    s.b[SLOT_CONTEXT] ^= 1;
-    ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
-    ck_assert_mem_eq(kek, zeros, KEY_SIZE);
+    for (int kind = SLOT_RECOVERY; kind <= SLOT_CREDENTIAL; kind++) {
+        crypto_random(kek, sizeof kek);
+        ck_assert_int_eq(slot_make(&s, (enum slot_kind)kind, NO_COST, &vault, recovery, KEY_SIZE, kek), 0);
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), 0);
+        ck_assert_int_eq(slot_open(&s, &other_vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+        s.b[SLOT_CONTEXT] ^= 1;
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+        ck_assert_mem_eq(kek, zeros, KEY_SIZE);
+        /* Right for another kind only: */
+        s.b[SLOT_CONTEXT] ^= 1;
+        s.b[0] = (uint8_t)(kind == SLOT_CREDENTIAL ? SLOT_RECOVERY : kind + 1);
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+    }
 }
 END_TEST
 
