@@ -28,6 +28,7 @@ enum exit_code {
     EXIT_STATE = 11,      /* state missing, damaged, or another vault's */
     EXIT_NOT_MOUNTED = 12,
     EXIT_SYSTEM = 13,     /* any other failure of the system */
+    EXIT_POLICY = 14,     /* the computer's policy forbids it, or is broken */
 };
 
 /*  X(code, value, errno, exit, English, French) */
@@ -126,6 +127,12 @@ enum exit_code {
       "aucun terminal pour poser la question ou afficher la clé; utilisez les options de fichier") \
     X(E_NO_SECRET, -5052, ENOENT, EXIT_PASSPHRASE, \
       "no passphrase was given", "aucune phrase de passe n’a été fournie") \
+    X(E_POLICY, -5080, EPERM, EXIT_POLICY, \
+      "the policy of this computer does not allow it", \
+      "la politique de ce poste ne le permet pas") \
+    X(E_POLICY_BROKEN, -5081, EPERM, EXIT_POLICY, \
+      "the policy of this computer is not valid", \
+      "la politique de ce poste n’est pas valide") \
     X(E_USAGE, -5060, EINVAL, EXIT_USAGE, \
       "wrong usage", "utilisation incorrecte") \
     X(E_CONTROL, -5061, EPROTO, EXIT_SYSTEM, \

@@ -148,6 +148,15 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --json            the records as they stand in the file, one JSON object a line\n"
       "  --unlock          asks for the passphrase, to tell whether the head is genuine\n"
       "  --passfile F …    the passphrase or key file for that\n") },
+    { "policy", N_(
+      "ecluse policy check [--json] [-o OPTIONS] [STORE [MOUNTPOINT]]\n"
+      "\n"
+      "Explains the policy of this computer, /etc/ecluse/policy.conf, rule by rule, and tells\n"
+      "whether it would let that store, mountpoint and these mount options through (exit code\n"
+      "14: it would not, or the policy is not valid). See policy.conf in ecluse-policy.conf(5).\n"
+      "\n"
+      "  -o OPTIONS        mount options, with commas between\n"
+      "  --json            the same for programs\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -171,12 +180,13 @@ static void overview(void)
         "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
+        "  ecluse policy check               what the policy of this computer allows\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"
         "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
         "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
-        "10 not permitted, 11 local state, 12 not mounted, 13 system.\n"));
+        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 policy.\n"));
 }
 
 int help_for(const char *command)

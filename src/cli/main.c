@@ -5,7 +5,7 @@
  * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8);
  * with two plain arguments and no command, it mounts the one on the other.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
     { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
     { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "audit", command_audit },     { "gc", command_gc },
+    { "audit", command_audit },     { "policy", command_policy },   { "gc", command_gc },
               { "version", command_version }, { "help", command_help },
 };
 
@@ -85,6 +85,8 @@ int main(int argc, char **argv)
 
     have_standard_files();
     message_start();
+    if (policy_language(message_is_french()))
+        message_language(policy_language(message_is_french()));
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     opterr = 0;

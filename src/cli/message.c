@@ -75,6 +75,15 @@ void message_start(void)
     french = strcmp(_("en"), "fr") == 0 || (wants_french && !getenv("LANGUAGE"));
 }
 
+bool message_is_french(void) { return french; }
+
+void message_language(const char *language)
+{
+    unsetenv("LANGUAGE");
+    setenv("LC_ALL", strcmp(language, "fr") ? "C.UTF-8" : "fr_CA.UTF-8", 1);
+    message_start();
+}
+
 /* --- errors ------------------------------------------------------------------------ */
 
 static const char *domain_sentence(int error)

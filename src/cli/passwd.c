@@ -6,7 +6,7 @@
  * no passphrase.  The vault must not be mounted here.  A passphrase replaces
  * the one before; a key file is added to what is there.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +100,21 @@ static int set_slot(struct passwd *p, struct vault_ref *v, bool keyfile)
     return rc;
 }
 
+/* The way in that is used, and those that are made. */
+static int check_policy(const struct passwd *p)
+{
+    struct sources s = p->old;
+
+    s.passfile = s.passfile ? s.passfile : p->new.passfile;
+    s.keyfile = s.keyfile ? s.keyfile : p->add_keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "passwd", .store = p->store, .state = p->state, .state_dir = p->state ? p->state_dir : NULL,
+        .sources = &s,
+        .slots = (p->add_keyfile ? 1u << SLOT_KEYFILE : 0) |
+                 (p->new.passfile || !p->add_keyfile ? 1u << SLOT_PASSPHRASE : 0),
+    });
+}
+
 static int change(struct passwd *p, struct vault_ref *v)
 {
     int rc = unlock(p, v);
@@ -135,6 +150,9 @@ static int run(struct passwd *p, int argc, char **argv)
         if (rc)
             return complain(rc, p->state);
     }
+    rc = check_policy(p);
+    if (rc)
+        return rc;
     rc = vault_open(&v, p->store, p->state ? p->state_dir : NULL, p->blamed);
     if (!rc)
         rc = change(p, &v);

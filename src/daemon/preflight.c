@@ -166,6 +166,11 @@ int preflight_unlock(const struct mount_config *c, struct vault_files *f)
     int rc = c->secret(c->ctx, &f->vault.vault, &kind, &secret, &len);
     if (rc)
         return rc;
+    rc = c->allowed ? c->allowed(c->ctx, f->state.keys, kind, f->state.dir) : 0;
+    if (rc) {
+        secret_free(secret);
+        return rc;
+    }
     rc = keyring_unlock(f->state.keys, kind, secret, len);
     secret_free(secret);
     audit_append(f->state.dir, rc ? NULL : f->state.keys, AUDIT_UNLOCKED, rc,
