@@ -153,7 +153,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "\n"
       "Explains the policy of this computer, /etc/ecluse/policy.conf, rule by rule, and tells\n"
       "whether it would let that store, mountpoint and these mount options through (exit code\n"
-      "14: it would not, or the policy is not valid). See policy.conf in ecluse-policy.conf(5).\n"
+      "14: it would not, or the policy is not valid). See ecluse-policy.conf(5).\n"
       "\n"
       "  -o OPTIONS        mount options, with commas between\n"
       "  --json            the same for programs\n") },
