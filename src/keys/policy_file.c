@@ -59,7 +59,7 @@ int policy_load(struct policy *out, struct policy_report *report)
     *out = (struct policy){ 0 };
     *report = (struct policy_report){ 0 };
     *slash = '\0';
-    int dir = open(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int dir = open(parent, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return errno == ENOENT ? 0 : flawed(report, POLICY_UNREADABLE, parent, -errno);
     int rc = is_roots_alone(dir) ? read_file(dir, slash + 1, out, report) : flawed(report, POLICY_OWNER, parent, 0);
