@@ -41,6 +41,10 @@ nothing_unpublished() { [ "$(status_field unpublished)" = 0 ]; }
 check() { "$ECLUSE" policy check "$@"; }
 
 make_vault
+head -c 64 /dev/urandom >"$TMP/key" && chmod 600 "$TMP/key"
+"$ECLUSE" passwd --passfile "$PASS" --add-keyfile "$TMP/key" --state "$STATE" "$STORE" >/dev/null
+with_passphrase() { "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$@" "$STORE" "$MNT"; }
+mount_vault() { "$ECLUSE" mount --keyfile "$TMP/key" --state "$STATE" "$@" "$STORE" "$MNT"; }   # costs nothing
 mount_vault && echo kept >"$MNT/f" && umount_vault
 expect_exit 0 check
 grep -q "no policy" "$TMP/said" || fail "without a file: $(cat "$TMP/said")"
@@ -55,13 +59,15 @@ broken() { # broken WORDS LINE...
     refused_mount "$words"
     LC_ALL=C.UTF-8 expect_exit 14 check
     grep -qF -- "$words" "$TMP/said" || fail "check says no «$words»: $(cat "$TMP/said")"
-    expect_exit 14 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
-    expect_exit 14 "$ECLUSE" passwd --passfile "$PASS" --new-passfile "$PASS" --state "$STATE" "$STORE"
-    same "check --json" "false refused" "$(check --json 2>/dev/null | jq -r '"\(.valid) \(.verdict)"')"
-    [ ! -e "$TMP/store2" ] && [ ! -e "$TMP/s2" ] || fail "init made something"
 }
 broken "line 2: color: there is no such rule" "# a comment" "color = blue"
 broken "line 3: stores: the rule is there a second time" "stores = /" "" "stores = /srv"
+same "check --json" "false refused" "$(check --json 2>/dev/null | jq -r '"\(.valid) \(.verdict)"')"
+expect_exit 14 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
+[ ! -e "$TMP/store2" ] && [ ! -e "$TMP/s2" ] || fail "init made something"
+expect_exit 14 "$ECLUSE" passwd --passfile "$PASS" --new-passfile "$PASS" --state "$STATE" "$STORE"
+expect_exit 14 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
+expect_exit 0 "$ECLUSE" check --no-key "$STORE"   # to look is no harm
 broken "line 1: it is not" "stores"
 broken "line 1: stores: the value" "stores = "
 broken "line 1: stores: the value" "stores = srv"
@@ -128,19 +134,17 @@ HOME=$TMP refused_mount "mountpoints"
 policy "slots = keyfile"
 refused_mount "slots = keyfile"
 policy "slots = passphrase"
-head -c 64 /dev/urandom >"$TMP/key" && chmod 600 "$TMP/key"
 expect_exit 14 "$ECLUSE" passwd --passfile "$PASS" --add-keyfile "$TMP/key" --state "$STATE" "$STORE"
 expect_exit 14 "$ECLUSE" mount --keyfile "$TMP/key" --state "$STATE" "$STORE" "$MNT"
-mount_vault && umount_vault
+with_passphrase && umount_vault
 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st3" "$STORE" >/dev/null 2>&1 || fail "the recovery key is no longer a way in"
 
 # A passphrase that is too cheap opens nothing, and can be made dearer.
-no_policy
+policy "kdf_passes = 16" "# dear"
+refused_mount "kdf_passes = 16"
+mount_vault && umount_vault   # a key file cannot be guessed
 "$ECLUSE" passwd --passfile "$PASS" --new-passfile "$PASS" --state "$STATE" "$STORE" >/dev/null
-policy "kdf_passes = 12" "# dear"
-refused_mount "kdf_passes = 12"
-"$ECLUSE" passwd --passfile "$PASS" --new-passfile "$PASS" --state "$STATE" "$STORE" >/dev/null
-mount_vault && umount_vault
+with_passphrase && umount_vault
 
 policy "idle_max = 2s"
 refused_mount "idle_max" -o idle=1h

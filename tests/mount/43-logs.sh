@@ -41,7 +41,7 @@ expect_exit 4 "$ECLUSE" mount --passfile "$TMP/wrong" --state "$STATE" "$STORE" 
 entry ECL-0373 | grep -q '^MESSAGE=ECL-0373 audit: [0-9]* unlocked E_PASSPHRASE [0-9a-f]\{64\}$' || fail "no failure in the log: $(entry ECL-0373)"
 has ECL-0373 "ECLUSE_VAULT=$vault"
 object=$(find "$STORE/segments" -type f)
-chmod u+w "$object" && printf 'altered' | dd of="$object" bs=1 seek=300 conv=notrunc status=none
+chmod u+w "$object" && printf 'altered' | dd of="$object" bs=1 seek=110 conv=notrunc status=none
 mount_vault
 cat "$MNT/$CANARY" >/dev/null 2>&1 && fail "altered bytes were served"
 until_true said ECL-0201
@@ -49,7 +49,8 @@ has ECL-0201 ECLUSE_ERROR=E_AUTH
 has ECL-0201 PRIORITY=3
 until_true said ECL-0373
 umount_vault
-"$ECLUSE" audit show --json --state "$STATE" "$STORE" | jq -e 'select(.event == "integrity-alarm" and .outcome == "E_AUTH")' >/dev/null || fail "the alarm is not in the audit log"
+same "the alarm is in the audit log" E_AUTH \
+    "$("$ECLUSE" audit show --json --state "$STATE" "$STORE" | jq -r 'select(.event == "integrity-alarm") | .outcome')"
 grep -qF "$CANARY" "$TMP/journal" && fail "a name is in the log"
 
 # JSON, in the foreground.
