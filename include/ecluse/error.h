@@ -28,7 +28,7 @@ enum exit_code {
     EXIT_STATE = 11,      /* state missing, damaged, or another vault's */
     EXIT_NOT_MOUNTED = 12,
     EXIT_SYSTEM = 13,     /* any other failure of the system */
-    EXIT_POLICY = 14,     /* the computer's policy forbids it, or is broken */
+    EXIT_POLICY = 15,     /* the computer's policy forbids it, or is broken */
 };
 
 /*  X(code, value, errno, exit, English, French) */

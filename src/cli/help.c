@@ -153,7 +153,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "\n"
       "Explains the policy of this computer, /etc/ecluse/policy.conf, rule by rule, and tells\n"
       "whether it would let that store, mountpoint and these mount options through (exit code\n"
-      "14: it would not, or the policy is not valid). See ecluse-policy.conf(5).\n"
+      "15: it would not, or the policy is not valid). See ecluse-policy.conf(5).\n"
       "\n"
       "  -o OPTIONS        mount options, with commas between\n"
       "  --json            the same for programs\n") },
@@ -186,7 +186,7 @@ static void overview(void)
         "\n"
         "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
         "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
-        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 policy.\n"));
+        "10 not permitted, 11 local state, 12 not mounted, 13 system, 15 policy.\n"));
 }
 
 int help_for(const char *command)

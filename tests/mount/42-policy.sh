@@ -32,7 +32,7 @@ no_policy() { rm -f /etc/ecluse/policy.conf; }
 refused_mount() { # refused_mount WORDS [option...]
     local words=$1
     shift
-    LC_ALL=C.UTF-8 expect_exit 14 "$ECLUSE" mount --passfile "${pass:-$PASS}" --state "$STATE" "$@" "$STORE" "$MNT"
+    LC_ALL=C.UTF-8 expect_exit 15 "$ECLUSE" mount --passfile "${pass:-$PASS}" --state "$STATE" "$@" "$STORE" "$MNT"
     grep -qF -- "$words" "$TMP/said" || fail "no «$words» in: $(cat "$TMP/said")"
     mountpoint -q "$MNT" && fail "mounted all the same"
     return 0
@@ -57,16 +57,16 @@ broken() { # broken WORDS LINE...
     shift
     policy "$@"
     refused_mount "$words"
-    LC_ALL=C.UTF-8 expect_exit 14 check
+    LC_ALL=C.UTF-8 expect_exit 15 check
     grep -qF -- "$words" "$TMP/said" || fail "check says no «$words»: $(cat "$TMP/said")"
 }
 broken "line 2: color: there is no such rule" "# a comment" "color = blue"
 broken "line 3: stores: the rule is there a second time" "stores = /" "" "stores = /srv"
 same "check --json" "false refused" "$(check --json 2>/dev/null | jq -r '"\(.valid) \(.verdict)"')"
-expect_exit 14 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
+expect_exit 15 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
 [ ! -e "$TMP/store2" ] && [ ! -e "$TMP/s2" ] || fail "init made something"
-expect_exit 14 "$ECLUSE" passwd --passfile "$PASS" --new-passfile "$PASS" --state "$STATE" "$STORE"
-expect_exit 14 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
+expect_exit 15 "$ECLUSE" passwd --passfile "$PASS" --new-passfile "$PASS" --state "$STATE" "$STORE"
+expect_exit 15 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
 expect_exit 0 "$ECLUSE" check --no-key "$STORE"   # to look is no harm
 broken "line 1: it is not" "stores"
 broken "line 1: stores: the value" "stores = "
@@ -88,7 +88,7 @@ printf 'stores = /\nidle_max = 1h\0\n' >/etc/ecluse/policy.conf
 refused_mount "line 2: there is a control character"
 head -c 70000 /dev/zero | tr '\0' '#' >/etc/ecluse/policy.conf
 refused_mount "/etc/ecluse/policy.conf"
-LC_ALL=fr_CA.UTF-8 LANGUAGE='' expect_exit 14 check
+LC_ALL=fr_CA.UTF-8 LANGUAGE='' expect_exit 15 check
 grep -q "la politique de ce poste n’est pas valide" "$TMP/said" || fail "French: $(cat "$TMP/said")"
 
 # --- only root's --------------------------------------------------------------------------
@@ -109,24 +109,24 @@ rmdir /etc/ecluse/policy.conf
 
 policy "stores = $TMP/allowed:/srv"
 refused_mount "line 1: stores = "
-expect_exit 14 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
-expect_exit 14 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
+expect_exit 15 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
+expect_exit 15 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
 mkdir "$TMP/allowed"
 ln -s "$STORE" "$TMP/allowed/link"
-expect_exit 14 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$TMP/allowed/link" "$MNT"
-expect_exit 14 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$TMP/allowed/../store" "$MNT"
-expect_exit 14 "$ECLUSE" mount -o "passfile=$PASS,state=$STATE" "$STORE" "$MNT"
+expect_exit 15 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$TMP/allowed/link" "$MNT"
+expect_exit 15 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$TMP/allowed/../store" "$MNT"
+expect_exit 15 "$ECLUSE" mount -o "passfile=$PASS,state=$STATE" "$STORE" "$MNT"
 ln -sf "$ECLUSE" "$TMP/mount.ecluse"
-expect_exit 14 "$TMP/mount.ecluse" "$STORE" "$MNT" -o "passfile=$PASS,state=$STATE"
+expect_exit 15 "$TMP/mount.ecluse" "$STORE" "$MNT" -o "passfile=$PASS,state=$STATE"
 policy "stores = /srv : $TMP"
 mount_vault && umount_vault
-expect_exit 14 check /usr
+expect_exit 15 check /usr
 expect_exit 0 check "$STORE"
 same "verdicts in JSON" "stores 1 allowed" "$(check --json "$STORE" | jq -r '.rules[0] | "\(.rule) \(.line) \(.verdict)"')"
 
 policy "mountpoints = /media"
 refused_mount "line 1: mountpoints = /media"
-expect_exit 14 check "$STORE" "$MNT"
+expect_exit 15 check "$STORE" "$MNT"
 expect_exit 0 check "$STORE"
 policy "mountpoints = ~/Vaults"
 HOME=$TMP refused_mount "mountpoints"
@@ -134,8 +134,8 @@ HOME=$TMP refused_mount "mountpoints"
 policy "slots = keyfile"
 refused_mount "slots = keyfile"
 policy "slots = passphrase"
-expect_exit 14 "$ECLUSE" passwd --passfile "$PASS" --add-keyfile "$TMP/key" --state "$STATE" "$STORE"
-expect_exit 14 "$ECLUSE" mount --keyfile "$TMP/key" --state "$STATE" "$STORE" "$MNT"
+expect_exit 15 "$ECLUSE" passwd --passfile "$PASS" --add-keyfile "$TMP/key" --state "$STATE" "$STORE"
+expect_exit 15 "$ECLUSE" mount --keyfile "$TMP/key" --state "$STATE" "$STORE" "$MNT"
 with_passphrase && umount_vault
 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st3" "$STORE" >/dev/null 2>&1 || fail "the recovery key is no longer a way in"
 
@@ -159,9 +159,9 @@ refused_mount "forbid" -o owners
 refused_mount "forbid" -o notify=/bin/true
 refused_mount "forbid" --foreground
 refused_mount "forbid" --rebuild
-expect_exit 14 "$ECLUSE" mount --extpass "cat $PASS" --state "$STATE" "$STORE" "$MNT"
-expect_exit 14 "$ECLUSE" check --extpass "cat $PASS" --state "$STATE" "$STORE"
-expect_exit 14 check -o allow_other
+expect_exit 15 "$ECLUSE" mount --extpass "cat $PASS" --state "$STATE" "$STORE" "$MNT"
+expect_exit 15 "$ECLUSE" check --extpass "cat $PASS" --state "$STATE" "$STORE"
+expect_exit 15 check -o allow_other
 expect_exit 0 check -o ro,strict
 mount_vault -o exec
 findmnt -no OPTIONS "$MNT" | grep -q noexec || fail "programs may be run"
