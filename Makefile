@@ -120,7 +120,7 @@ install: all
 	for h in mount.ecluse mount.fuse.ecluse umount.ecluse umount.fuse.ecluse; do \
 	  ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/$$h; done
 	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
-	cd docs/man && for m in *.[18] */*.[18]; do \
+	cd docs/man && for m in *.[158] */*.[158]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
 	for h in mount.fuse umount umount.fuse; do for l in . fr; do \
 	  echo '.so man8/mount.ecluse.8' >$(DESTDIR)$(PREFIX)/share/man/$$l/man8/$$h.ecluse.8; done; done

@@ -215,6 +215,15 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Copies what is in a mounted vault, or in a folder of it, into the folder DEST, in the\n"
       "clear. DEST is made when it is missing. Nothing is replaced, and the same command goes\n"
       "on after an interruption. Options and exit codes as for import.\n") },
+    { "policy", N_(
+      "ecluse policy check [--json] [-o OPTIONS] [STORE [MOUNTPOINT]]\n"
+      "\n"
+      "Explains the policy of this computer, /etc/ecluse/policy.conf, rule by rule, and tells\n"
+      "whether it would let that store, mountpoint and these mount options through (exit code\n"
+      "15: it would not, or the policy is not valid). See ecluse-policy.conf(5).\n"
+      "\n"
+      "  -o OPTIONS        mount options, with commas between\n"
+      "  --json            the same for programs\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -242,12 +251,13 @@ static void overview(void)
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
         "  ecluse doctor [STORE]             will a vault work here?\n"
+        "  ecluse policy check               what the policy of this computer allows\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"
         "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
         "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
-        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out.\n"));
+        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out,\n15 policy.\n"));
 }
 
 int help_for(const char *command)

@@ -6,7 +6,7 @@
  * before anything is made: a new file of mode 0600 whose space is reserved, or
  * the terminal.  The sheet is written before the store becomes a vault.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/io.h>
 #include <ecluse/synced.h>
 #include <fcntl.h>
@@ -101,6 +101,18 @@ static int check_paths(struct init *in, const char *store)
     return EXIT_DONE;
 }
 
+static int check_policy(const struct init *in)
+{
+    struct sources s = in->sources;
+    bool passphrase = !in->keyfile || s.passfile || s.extpass;
+
+    s.keyfile = in->keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "init", .store = in->store, .state = in->state, .sources = &s,
+        .slots = (passphrase ? 1u << SLOT_PASSPHRASE : 0) | (in->keyfile ? 1u << SLOT_KEYFILE : 0),
+    });
+}
+
 static int get_secrets(struct init *in)
 {
     const struct sources *s = &in->sources;
@@ -184,6 +196,8 @@ static int run(struct init *in, int argc, char **argv)
     int rc = parse(in, argc, argv);
     if (!rc)
         rc = check_paths(in, argv[optind]);
+    if (!rc)
+        rc = check_policy(in);
     if (!rc)
         rc = get_secrets(in);
     if (!rc)

@@ -31,6 +31,9 @@
 
 /* Finds out the user's language; before anything is said. */
 void message_start(void);
+bool message_is_french(void);
+/* From now on that one, "fr" or "en", whatever the environment says. */
+void message_language(const char *language);
 /* "ecluse: SUBJECT: SENTENCE"; returns the exit code of the error. */
 int complain(int error, const char *subject);
 /* The sentence of an error, in the language of all other messages. */
@@ -196,6 +199,7 @@ int command_audit(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
+int command_policy(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Each failpoint of FAULT_TABLE is killed at, failed and delayed at least once, in
-# one of ten scenarios: init, a session, the recovery from a dead daemon, a new
+# one of eleven scenarios: init, a session, the recovery from a dead daemon, a new
 # passphrase, key slots, a copied state, a store on another filesystem, a lone
 # publication, a rebuild, a store that is collected, a tree that goes in and out.
 # Afterwards the vault is whole, and what was acknowledged is there.  The points are
