@@ -3,7 +3,8 @@
  * ecluse: which command?
  *
  * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8), as
- * umount.ecluse or umount.fuse.ecluse that of umount(8); with two plain arguments and no command, it mounts the one on the other.
+ * umount.ecluse or umount.fuse.ecluse that of umount(8); with two plain arguments
+ * and no command, it mounts the one on the other.
  */
 #include "internal.h"
 #include <fcntl.h>
