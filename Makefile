@@ -8,7 +8,7 @@
 # make fuzz       each parser for FUZZ=60 seconds
 # make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR, units to UNITDIR
 # make deb        a package for Debian, into build/deb
-# make check-deb  installs, upgrades, purges it in a new Debian 12, and runs its units there
+# make check-deb  installs, upgrades, purges it in a new Debian 12, and runs its units there (scripts/setup --package)
 # make pot        the texts to translate, from the sources into po/
 #
 # SAN=address,undefined|thread and FAULTS=1 build in folders of their own.
