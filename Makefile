@@ -20,7 +20,7 @@ MSGFMT  ?= msgfmt
 FUZZ    ?= 60
 SOAK    ?= 3600
 LAYERS  := base crypto keys segment store index fs fuse daemon cli
-PKGS    := fuse3 libsodium sqlite3 libcrypto libutf8proc
+PKGS    := fuse3 libsodium sqlite3 libcrypto libutf8proc libqrencode
 
 BUILD := build$(if $(SAN),/$(SAN))$(if $(FAULTS),/faults)
 Q     := $(if $(V),,@)
@@ -35,7 +35,7 @@ override CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314
           -DECLUSE_VERSION='"$(VERSION)"' -DECLUSE_PREFIX='"$(PREFIX)"' \
           $(if $(FAULTS),-DECLUSE_FAULTS) $(shell pkg-config --cflags $(PKGS))
 override LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-LIBS   := $(shell pkg-config --libs $(PKGS)) -lpthread
+LIBS   := $(shell pkg-config --libs $(PKGS)) -lzxcvbn -lpthread
 
 SRC  := $(foreach l,$(LAYERS),$(sort $(wildcard src/$(l)/*.c)))
 OBJ  := $(SRC:src/%.c=$(BUILD)/%.o)

@@ -10,6 +10,7 @@
 #include "internal.h"
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,17 +91,12 @@ static ssize_t read_all(int fd, uint8_t *out, size_t size)
     return -EFBIG;
 }
 
-ssize_t external_run(const char *command, uint8_t *out, size_t size)
+ssize_t external_run_words(char *const argv[], uint8_t *out, size_t size)
 {
-    char *argv[ARGUMENTS_MAX + 1];
     int output = -1, status = -1;
     pid_t pid;
 
-    char *room = malloc(strlen(command) + 1);
-    ssize_t rc = room ? split_command(command, room, argv) : -ENOMEM;
-    if (!rc)
-        rc = start(argv, &pid, &output);
-    free(room);
+    ssize_t rc = start(argv, &pid, &output);
     if (rc)
         return rc;
     rc = read_all(output, out, size);
@@ -108,4 +104,30 @@ ssize_t external_run(const char *command, uint8_t *out, size_t size)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? rc : E_NO_SECRET;
+}
+
+ssize_t external_run(const char *command, uint8_t *out, size_t size)
+{
+    char *argv[ARGUMENTS_MAX + 1];
+
+    char *room = malloc(strlen(command) + 1);
+    ssize_t rc = room ? split_command(command, room, argv) : -ENOMEM;
+    if (!rc)
+        rc = external_run_words(argv, out, size);
+    free(room);
+    return rc;
+}
+
+bool external_here(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[PATH_MAX];
+
+    for (const char *end; path && *path; path = *end ? end + 1 : end) {
+        end = strchrnul(path, ':');
+        int n = snprintf(file, sizeof file, "%.*s/%s", (int)(end - path), path, program);
+        if (*path == '/' && n < PATH_MAX && access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
 }

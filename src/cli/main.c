@@ -17,7 +17,8 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
     { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
     { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "gc", command_gc },           { "version", command_version }, { "help", command_help },
+    { "gc", command_gc },           { "askpass", command_askpass },
+    { "version", command_version }, { "help", command_help },
 };
 
 static const struct command *find_command(const char *name)
