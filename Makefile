@@ -48,6 +48,10 @@ TESTBIN := $(UNIT:tests/unit/%.c=$(BUILD)/tests/%) $(TOOL:tests/%.c=$(BUILD)/tes
 FUZZBIN := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 MO   := $(patsubst po/%.po,build/locale/%/LC_MESSAGES/ecluse.mo,$(wildcard po/*.po))
 
+DESK := ecluse.desktop:applications/ecluse.desktop ecluse.svg:icons/hicolor/scalable/apps/ecluse.svg \
+  ecluse-mime.xml:mime/packages/ecluse.xml ecluse-servicemenu.desktop:kio/servicemenus/ecluse.desktop \
+  ecluse-action.desktop:file-manager/actions/ecluse.desktop ecluse.nemo_action:nemo/actions/ecluse.nemo_action
+
 all: $(BUILD)/ecluse $(MO)
 
 $(BUILD)/ecluse: $(OBJ)
@@ -109,6 +113,8 @@ fuzz:
 pot:
 	$(Q)xgettext --keyword=_ --keyword=N_ --from-code=UTF-8 --package-name=ecluse --add-comments=TRANSLATORS \
 	  --sort-by-file -o po/ecluse.pot $(filter src/cli/%,$(SRC))
+	$(Q)xgettext --language=Shell --keyword=say --from-code=UTF-8 --join-existing --sort-by-file -o po/ecluse.pot \
+	  src/desk/ecluse-open
 	$(Q)for po in po/*.po; do msgmerge --quiet --update --backup=none "$$po" po/ecluse.pot; done
 
 install: all
@@ -117,6 +123,9 @@ install: all
 	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.ecluse
 	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.fuse.ecluse
 	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
+	install -D -m 755 src/desk/ecluse-open $(DESTDIR)$(PREFIX)/bin/ecluse-open
+	install -D -m 755 src/desk/bookmark $(DESTDIR)$(PREFIX)/libexec/ecluse/bookmark
+	for d in $(DESK); do install -D -m 644 src/desk/$${d%%:*} $(DESTDIR)$(PREFIX)/share/$${d#*:}; done
 	cd docs/man && for m in *.[18] */*.[18]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
 

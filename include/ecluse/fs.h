@@ -28,7 +28,8 @@ struct statvfs;
     X(SPACE_BACK, "space-back") \
     X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
     X(PUBLICATION_RESUMES, "publication-resumes") \
-    X(REFUSED, "refused")                           /* an object is not authentic; the first */
+    X(REFUSED, "refused")                           /* an object is not authentic; the first */ \
+    X(NOT_ARRIVED, "not-arrived")                   /* an object that is needed is absent or short */
 
 enum fs_event {
 #define X(id, word) FS_EVENT_##id,

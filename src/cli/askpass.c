@@ -68,7 +68,7 @@ static int set_all(struct pinentry *p, const struct setting *settings, size_t co
 static int prepare(struct pinentry *p, const char *what, bool fresh, const char *error)
 {
     const struct setting all[] = {
-        { "SETTITLE", "Écluse" }, { "SETDESC", what }, { "SETPROMPT", _("Passphrase:") },
+        { "SETTITLE", _("Écluse: passphrase") }, { "SETDESC", what }, { "SETPROMPT", _("Passphrase:") },
         { "SETERROR", error }, { "SETOK", _("OK") }, { "SETCANCEL", _("Cancel") },
         { "SETREPEAT", _("Once more:") }, { "SETREPEATERROR", _("The two are not the same.") },
         { "SETQUALITYBAR", _("Strength:") },
@@ -104,7 +104,7 @@ static int ask_pinentry(struct pinentry *p, struct secret *s, bool fresh, const 
 static int accept_weak(struct pinentry *p)
 {
     const struct setting all[] = {
-        { "SETDESC", weak_question() }, { "SETERROR", "" }, { "SETOK", _("Choose another one") },
+        { "SETTITLE", _("Écluse: a weak passphrase") }, { "SETDESC", weak_question() }, { "SETERROR", "" }, { "SETOK", _("Choose another one") },
         { "SETNOTOK", _("Use it all the same") },
     };
     int rc = set_all(p, all, ARRAY_SIZE(all));
@@ -142,8 +142,9 @@ static int by_pinentry(struct asking *a, const char *program)
 static int entry(const char *text, struct secret *s)
 {
     int rc = secret_new(s);
-    ssize_t n = rc ? rc : external_run_words(ZENITY(WORD("--entry"), WORD("--hide-text"), WORD("--title=Écluse"),
-                                                    WORD("--width=420"), WORD("--text"), WORD(text)),
+    ssize_t n = rc ? rc : external_run_words(ZENITY(WORD("--entry"), WORD("--hide-text"), WORD("--class=ecluse"),
+                                                    WORD("--width=460"), WORD("--title"), WORD(_("Écluse: passphrase")),
+                                                    WORD("--text"), WORD(text)),
                                              s->bytes, PASSPHRASE_MAX + 2);
     if (n < 0)
         return (int)n;
@@ -159,8 +160,8 @@ static int question(const char *text, const char *yes, const char *no)
 
     snprintf(yes_label, sizeof yes_label, "--ok-label=%s", yes);
     snprintf(no_label, sizeof no_label, "--cancel-label=%s", no);
-    ssize_t n = external_run_words(ZENITY(WORD("--question"), WORD("--no-markup"), WORD("--title=Écluse"),
-                                          WORD("--width=420"), yes_label, no_label, WORD("--text"), WORD(text)),
+    ssize_t n = external_run_words(ZENITY(WORD("--question"), WORD("--no-markup"), WORD("--class=ecluse"),
+                                          WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")), yes_label, no_label, WORD("--text"), WORD(text)),
                                    nothing, sizeof nothing);
     return n < 0 ? (int)n : 1;
 }
