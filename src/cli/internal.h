@@ -145,7 +145,7 @@ bool external_here(const char *program);
 
 /* --- pinentry.c: a window for secrets --------------------------------------------------------- */
 
-struct pinentry { pid_t pid; int fd; char *line; size_t used; };
+struct pinentry { pid_t pid; int fd; char *line; size_t used, shown; };
 /* Starts the program and greets it. Then any number of the others, and pinentry_end. */
 int pinentry_start(struct pinentry *p, const char *program);
 /* "COMMAND text"; what it does not know is no error. */

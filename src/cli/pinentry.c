@@ -9,22 +9,26 @@
  *   → D 57, END            …at each key, when SETQUALITYBAR was sent
  *                        ← S PIN_REPEATED
  *                        ← D the%20passphrase
- *                        ← OK, or ERR with a code: 99 given up, 114 "no"
+ *                        ← OK, or ERR with a code: 99 or 198 given up, 114 "no"
  *
  * All that comes from it lands in guarded memory.  A socket and not a pipe, so
- * that a pinentry that died is an error and not a signal.
+ * that a pinentry that died is an error and not a signal, and one that says nothing
+ * is an error too, but while the user thinks.
  */
 #include "internal.h"
+#include <signal.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LINE_ROOM 8192u
+#define PATIENCE_SECONDS 10
 #define CANCELED 99u
+#define FULLY_CANCELED 198u      /* by Escape or by closing the window */
 #define NOT_CONFIRMED 114u
 #define CODE(error) ((error) & 0xffffu)
 
@@ -76,16 +80,14 @@ static size_t unescape(char *text)
 /* The next line, without its end; it stays at the start of p->line until the next call. */
 static int next_line(struct pinentry *p)
 {
-    size_t shown = strnlen(p->line, p->used) + 1;
-
-    if (p->used && shown <= p->used) {      /* the one before goes */
-        memmove(p->line, p->line + shown, p->used - shown);
-        p->used -= shown;
-    }
+    memmove(p->line, p->line + p->shown, p->used - p->shown);   /* the one before goes */
+    p->used -= p->shown;
+    p->shown = 0;
     for (;;) {
         char *end = memchr(p->line, '\n', p->used);
         if (end) {
             *end = '\0';
+            p->shown = (size_t)(end - p->line) + 1;
             return 0;
         }
         if (p->used == LINE_ROOM)
@@ -117,6 +119,7 @@ static ssize_t answered(struct pinentry *p, uint8_t *out, size_t size, bool *rep
 {
     size_t used = 0;
 
+    *error = 0;
     for (;;) {
         int rc = next_line(p);
         if (rc)
@@ -137,17 +140,38 @@ static ssize_t answered(struct pinentry *p, uint8_t *out, size_t size, bool *rep
                 return -EFBIG;
             memcpy(out + used, p->line + 2, len);
             used += len;
-        }
+        } else if (*p->line && *p->line != '#' && strncmp(p->line, "S ", 2))
+            rc = -EPROTO;
         if (rc)
             return rc;
     }
 }
 
+static void be_patient(struct pinentry *p, time_t seconds)
+{
+    const struct timeval limit = { .tv_sec = seconds };
+
+    setsockopt(p->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+static bool given_up(ssize_t rc, unsigned error)
+{
+    return rc == -EPROTO && (CODE(error) == CANCELED || CODE(error) == FULLY_CANCELED);
+}
+
 static ssize_t command(struct pinentry *p, const char *text, uint8_t *out, size_t size, bool *repeated, unsigned *error)
 {
-    *error = 0;
     int rc = send_text(p, text);
     return rc ? rc : answered(p, out, size, repeated, error);
+}
+
+/* For as long as the user likes. */
+static ssize_t question(struct pinentry *p, const char *text, uint8_t *out, size_t size, bool *repeated, unsigned *error)
+{
+    be_patient(p, 0);
+    ssize_t n = command(p, text, out, size, repeated, error);
+    be_patient(p, PATIENCE_SECONDS);
+    return n;
 }
 
 /* --- the program ---------------------------------------------------------------------- */
@@ -188,8 +212,10 @@ int pinentry_start(struct pinentry *p, const char *program)
 
     *p = (struct pinentry){ .fd = -1, .line = secret_alloc(LINE_ROOM) };
     int rc = p->line ? spawn(p, program) : -ENOMEM;
-    if (!rc)
+    if (!rc) {
+        be_patient(p, PATIENCE_SECONDS);
         rc = (int)answered(p, NULL, 0, NULL, &error);
+    }
     if (!rc)
         rc = option(p, "ttyname", ttyname(STDIN_FILENO));
     if (!rc)
@@ -217,16 +243,16 @@ ssize_t pinentry_ask(struct pinentry *p, uint8_t *out, size_t size, bool *repeat
     unsigned error;
 
     *repeated = false;
-    ssize_t n = command(p, "GETPIN\n", out, size, repeated, &error);
-    return n == -EPROTO && CODE(error) == CANCELED ? E_NO_SECRET : n;
+    ssize_t n = question(p, "GETPIN\n", out, size, repeated, &error);
+    return given_up(n, error) ? E_NO_SECRET : n;
 }
 
 int pinentry_confirm(struct pinentry *p)
 {
     unsigned error;
 
-    ssize_t n = command(p, "CONFIRM\n", NULL, 0, NULL, &error);
-    if (n == -EPROTO && CODE(error) == CANCELED)
+    ssize_t n = question(p, "CONFIRM\n", NULL, 0, NULL, &error);
+    if (given_up(n, error))
         return E_NO_SECRET;
     if (n == -EPROTO && CODE(error) == NOT_CONFIRMED)
         return 0;
@@ -235,10 +261,10 @@ int pinentry_confirm(struct pinentry *p)
 
 void pinentry_end(struct pinentry *p)
 {
-    if (p->pid)
-        send_text(p, "BYE\n");
     if (p->fd >= 0)
         close(p->fd);
+    if (p->pid)
+        kill(p->pid, SIGTERM);
     while (p->pid && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     secret_free(p->line);

@@ -6,11 +6,15 @@
 . "$(dirname "$0")/../mount/lib.sh"
 . "$(dirname "$0")/lib.sh"
 start_screen
-PHRASE='rivage cloche ananas lente'
+PHRASE="rivage cloche ananas $(tr -dc a-z </dev/urandom | head -c 6 || true)"   # no other test's
 
 background() { # background COMMAND... ; ended: its exit code is in $TMP/ended
     rm -f "$TMP/ended"
-    { "$@" </dev/null >"$TMP/out" 2>&1; echo $? >"$TMP/ended.new"; mv "$TMP/ended.new" "$TMP/ended"; } &
+    {
+        code=0
+        "$@" </dev/null >"$TMP/out" 2>&1 || code=$?
+        echo $code >"$TMP/ended.new" && mv "$TMP/ended.new" "$TMP/ended"
+    } &
 }
 ended() { [ -e "$TMP/ended" ]; }
 finished() { # finished CODE

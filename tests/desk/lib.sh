@@ -42,18 +42,13 @@ XML
     cd "$HOME" || exit
 }
 
-# active PATTERN : is the active window's title, or its class, like that?
-active() {
-    local id
-    id=$(xdotool getactivewindow 2>/dev/null) || return 1
-    [[ $(xdotool getwindowname "$id" 2>/dev/null) =~ $1 ]] || [[ $(xdotool getwindowclassname "$id" 2>/dev/null) =~ $1 ]]
-}
+# active PATTERN : is the active window's title like that?
+active() { [[ $(xdotool getactivewindow getwindowname 2>/dev/null) =~ $1 ]]; }
 window() { # window PATTERN : waits until it is there, has the keyboard, and is drawn
     until_true active "$1"
     seen=''
     until_true settled
 }
-no_window() { ! active "$1"; }
 keys() { xdotool key --delay 60 "$@"; }
 # answer KEY... : and waits until the window is gone, or another one is in front
 answer() {
