@@ -34,13 +34,17 @@ start_screen() {
 <placement><policy>Smart</policy><center>yes</center></placement></openbox_config>
 XML
     Xvfb -displayfd 3 -screen 0 900x640x24 -nolisten tcp -fbdir "$TMP/screen" 3>"$TMP/display" 2>"$TMP/xvfb" &
-    until_true test -s "$TMP/display"
+    until_true grep -qs . "$TMP/display"
     DISPLAY=:$(cat "$TMP/display")
     export DISPLAY
+    until_true screen_is_there
     openbox --config-file "$TMP/screen/rc.xml" 2>"$TMP/openbox" &
-    until_true xdotool get_num_desktops >/dev/null 2>&1
+    until_true managed
     cd "$HOME" || exit
 }
+
+screen_is_there() { xdotool getdisplaygeometry >/dev/null 2>&1; }
+managed() { xdotool get_num_desktops >/dev/null 2>&1; }
 
 # active PATTERN : is the active window's title like that?
 active() { [[ $(xdotool getactivewindow getwindowname 2>/dev/null) =~ $1 ]]; }
@@ -53,6 +57,8 @@ keys() { xdotool key --delay 60 "$@"; }
 # answer KEY... : and waits until the window is gone, or another one is in front
 answer() {
     local before
+    seen=''
+    until_true settled   # what was typed is there, and what it called up
     before=$(in_front)
     keys "$@"
     until_true left "$before"
