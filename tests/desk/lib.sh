@@ -15,15 +15,25 @@ export HOME=$TMP/home XDG_RUNTIME_DIR=$TMP/run
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS SESSION_MANAGER
 export GTK_THEME=Adwaita NO_AT_BRIDGE=1 GTK_USE_PORTAL=0 GIO_USE_VFS=local GSETTINGS_BACKEND=memory
 mkdir -m 700 "$HOME" "$XDG_RUNTIME_DIR"
+umask 022
 
 make -s -C "$ROOT" install PREFIX="$PREFIX" SBINDIR="$TMP/sbin" >/dev/null
 [ "$ECLUSE" = "$ROOT/build/ecluse" ] || install -m 755 "$ECLUSE" "$PREFIX/bin/ecluse"
 export PATH=$TMP/bin:$PREFIX/bin:$PATH
 mkdir "$TMP/bin"
+# An ordinary user, also where the tests are root's: the state is in the home.
+if as_root; then
+    open_the_way
+    chown 65534:65534 "$HOME" "$XDG_RUNTIME_DIR"
+    user() { setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"; }
+else
+    user() { "$@"; }
+fi
 # What would show a folder or a page.
 printf '#!/bin/bash\nprintf "%%s\\n" "$1" >>%q\n' "$TMP/shown" >"$TMP/bin/xdg-open"
 chmod +x "$TMP/bin/xdg-open"
 : >"$TMP/shown"
+chmod a+w "$TMP/shown"
 
 start_screen() {
     # Its folder in the command lines lets the test's end find both.
@@ -33,7 +43,7 @@ start_screen() {
 <openbox_config xmlns="http://openbox.org/3.4/rc"><focus><focusNew>yes</focusNew></focus>
 <placement><policy>Smart</policy><center>yes</center></placement></openbox_config>
 XML
-    Xvfb -displayfd 3 -screen 0 900x640x24 -nolisten tcp -fbdir "$TMP/screen" 3>"$TMP/display" 2>"$TMP/xvfb" &
+    Xvfb -displayfd 3 -screen 0 900x640x24 -nolisten tcp -ac -fbdir "$TMP/screen" 3>"$TMP/display" 2>"$TMP/xvfb" &
     until_true grep -qs . "$TMP/display"
     DISPLAY=:$(cat "$TMP/display")
     export DISPLAY
