@@ -41,8 +41,8 @@ static const char *weak_question(void)
 
 static bool is_weak(const struct secret *s)
 {
-    int bits = strength_bits(s->bytes, s->len);
-    return bits >= 0 && bits < STRENGTH_WEAK;
+    int bits;
+    return secret_is_weak(s, &bits);
 }
 
 /* Whatever the means, it leaves 0, E_NO_SECRET, or an error: then the next one is tried. */
@@ -104,8 +104,8 @@ static int ask_pinentry(struct pinentry *p, struct secret *s, bool fresh, const 
 static int accept_weak(struct pinentry *p)
 {
     const struct setting all[] = {
-        { "SETTITLE", _("Écluse: a weak passphrase") }, { "SETDESC", weak_question() }, { "SETERROR", "" }, { "SETOK", _("Choose another one") },
-        { "SETNOTOK", _("Use it all the same") },
+        { "SETTITLE", _("Écluse: a weak passphrase") }, { "SETDESC", weak_question() }, { "SETERROR", "" },
+        { "SETOK", _("Choose another one") }, { "SETNOTOK", _("Use it all the same") },
     };
     int rc = set_all(p, all, ARRAY_SIZE(all));
     return rc ? rc : pinentry_confirm(p);
@@ -161,7 +161,8 @@ static int question(const char *text, const char *yes, const char *no)
     snprintf(yes_label, sizeof yes_label, "--ok-label=%s", yes);
     snprintf(no_label, sizeof no_label, "--cancel-label=%s", no);
     ssize_t n = external_run_words(ZENITY(WORD("--question"), WORD("--no-markup"), WORD("--class=ecluse"),
-                                          WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")), yes_label, no_label, WORD("--text"), WORD(text)),
+                                          WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")),
+                                          yes_label, no_label, WORD("--text"), WORD(text)),
                                    nothing, sizeof nothing);
     return n < 0 ? (int)n : 1;
 }

@@ -195,14 +195,16 @@ static int pick_group(void)
 
 static int confirm(const struct init *in, const uint8_t recovery[KEY_SIZE])
 {
+    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
     const struct sigaction quiet = { .sa_handler = do_nothing };
-    struct sigaction old;
+    struct sigaction old[ARRAY_SIZE(ends)];
     int group = pick_group(), rc = E_UNCONFIRMED;
 
     uint8_t *typed = secret_alloc(PASSPHRASE_MAX);
     if (!typed)
         return -ENOMEM;
-    sigaction(SIGINT, &quiet, &old);   /* so that giving up undoes what was made */
+    for (size_t k = 0; k < ARRAY_SIZE(ends); k++)   /* so that giving up undoes what was made */
+        sigaction(ends[k], &quiet, &old[k]);
     for (int left = CONFIRM_TRIES; left > 0; left--) {
         ssize_t n = ask_group(in, group, typed, PASSPHRASE_MAX);
         if (n < 0)
@@ -213,7 +215,8 @@ static int confirm(const struct init *in, const uint8_t recovery[KEY_SIZE])
         }
         fprintf(stderr, _("ecluse: that is not group %d of the key\n"), group);
     }
-    sigaction(SIGINT, &old, NULL);
+    for (size_t k = 0; k < ARRAY_SIZE(ends); k++)
+        sigaction(ends[k], &old[k], NULL);
     secret_free(typed);
     return rc;
 }

@@ -110,6 +110,8 @@ int secret_get(const struct sources *s, const struct id128 *vault, const char *p
 int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
+/* False too when its strength cannot be told (*bits: an error). */
+bool secret_is_weak(const struct secret *s, int *bits);
 int secret_copy(const struct secret *from, struct secret *to);
 /* What guessing shall cost: calibrated for passphrases, nothing for what cannot be guessed. */
 struct kdf_cost secret_cost(const struct secret *s);

@@ -16,6 +16,7 @@
  * is an error too, but while the user thinks.
  */
 #include "internal.h"
+#include <ctype.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -67,7 +68,8 @@ static size_t unescape(char *text)
 
     for (const char *from = text; *from; from++) {
         unsigned v;
-        if (*from == '%' && sscanf(from + 1, "%2x", &v) == 1 && from[1] && from[2]) {
+        if (*from == '%' && isxdigit((unsigned char)from[1]) && isxdigit((unsigned char)from[2])) {
+            sscanf(from + 1, "%2x", &v);
             *to++ = (char)v;
             from += 2;
         } else

@@ -188,7 +188,7 @@ static int ask(const char *prompt, struct secret *out)
     return len < 0 ? (int)len : E_NO_SECRET;
 }
 
-static bool is_weak(const struct secret *s, int *bits)
+bool secret_is_weak(const struct secret *s, int *bits)
 {
     *bits = strength_bits(s->bytes, s->len);
     return *bits >= 0 && *bits < STRENGTH_WEAK;
@@ -200,7 +200,7 @@ static void show_strength(const struct secret *s)
     char text[512];
     int bits;
 
-    bool weak = is_weak(s, &bits);
+    bool weak = secret_is_weak(s, &bits);
     if (bits < 0)
         return;
     snprintf(text, sizeof text, _("Strength: %s.\n"), strength_words(bits));
@@ -214,7 +214,7 @@ static void warn_of_weakness(const struct secret *s, const char *from)
 {
     int bits;
 
-    if (is_weak(s, &bits))
+    if (secret_is_weak(s, &bits))
         fprintf(stderr, _("ecluse: warning: the passphrase from “%s” is weak\n"), from);
 }
 

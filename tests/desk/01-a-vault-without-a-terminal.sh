@@ -44,7 +44,7 @@ make_it() { # make_it NAME : with the assistant
     shot 01-new
     answer Return
     window "$(t 'Écluse: which folder is synced or hosted?')"
-    types "$HOME/cloud"
+    path "$HOME" cloud
     shot 02-folder
     answer Return
     window "$(t 'Écluse: name of the vault')"
@@ -55,7 +55,7 @@ make_it() { # make_it NAME : with the assistant
     # The first idea is a bad one.
     window "$(t 'Écluse: where to save the recovery sheet')"
     keys ctrl+a
-    types "$HOME/cloud/sheet.html"
+    path "$HOME/cloud" sheet.html
     answer Return
     window "$(t 'Écluse: the sheet would be synced')"
     shot 04-synced
@@ -97,6 +97,7 @@ make_it() { # make_it NAME : with the assistant
     shot 10-group
     types "$(sed -n 's/^<pre>\(.*\)<.*/\1/p' "$sheet" | cut -d- -f"$(group_number)" | tr '[:upper:]' '[:lower:]')"
     answer Return
+    sed -n 's/^<pre>\(.*\)<.*/\1/p' "$sheet" >"$TMP/key"
     window "$(t 'Écluse: the file of the recovery key')"
     shot 11-delete
     answer Return
@@ -157,6 +158,40 @@ work_in_it() { # work_in_it NAME : from the assistant's last window on
     finished 0
     same "what was written" hello "$(user cat "$folder/file")"
     user ecluse umount "$folder"
+
+    # As on a computer that does not know the vault: given up, mistyped, typed.
+    rm -r "$HOME/.local/state/ecluse"
+    background user ecluse-open "$HOME/cloud/$name"
+    window "$(t 'Écluse: this computer does not know the vault')"
+    shot 19-unknown
+    answer Escape
+    finished 4
+    for key in "$(tr 0-9 1-90 <"$TMP/key")" "$(tr '[:upper:]-' '[:lower:] ' <"$TMP/key")"; do
+        background user ecluse-open "$HOME/cloud/$name"
+        window "$(t 'Écluse: this computer does not know the vault')"
+        answer Return
+        window "$(t 'Écluse: recovery key')"
+        types "$key"
+        shot 20-key
+        answer Return
+        [ "$key" = "$(tr '[:upper:]-' '[:lower:] ' <"$TMP/key")" ] && break
+        window "$(t 'Écluse: trouble')"
+        shot 21-mistyped
+        answer Return
+        finished 1
+    done
+    window "$(t 'Écluse: passphrase')"
+    types "$PHRASE again"
+    keys Return
+    types "$PHRASE again"
+    answer Return
+    window "$(t 'Écluse: passphrase')"
+    types "$PHRASE again"
+    answer Return
+    finished 0
+    same "what was written, recovered" hello "$(user cat "$folder/file")"
+    user ecluse umount "$folder"
+
     background user ecluse-open "$HOME/cloud"
     window "$(t 'Écluse: trouble')"
     shot 18-no-store

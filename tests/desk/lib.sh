@@ -78,6 +78,16 @@ in_front() { xdotool getactivewindow getwindowname getactivewindow getwindowpid 
 left() { [ "$(in_front)" != "$1" ]; }
 types() { xdotool type --delay 30 "$1"; }
 
+# path FOLDER NAME : typed step by step, for the file chooser completes it by itself meanwhile
+path() {
+    local step
+    for step in "$1/" "$2"; do
+        types "$step"
+        seen=''
+        until_true settled
+    done
+}
+
 settled() { # the screen is the same twice in a row
     local sum
     sum=$(import -window root rgb:- | cksum)

@@ -96,7 +96,7 @@ publication_waits() {
     grep -q 'no space left' "$TMP/said" || fail "flush does not say why: $(cat "$TMP/said")"
     same "publish_error" ENOSPC "$(status_field publish_error)"
     "$ECLUSE" status --state "$STATE" "$MNT" >"$TMP/said"
-    grep -q 'publication.*no space left' "$TMP/said" || fail "status does not say why: $(cat "$TMP/said")"
+    grep -q 'not being published: .*no space left' "$TMP/said" || fail "status does not say why: $(cat "$TMP/said")"
     grep -q 'ECL-0410 publication: ENOSPC' "$TMP/log" || fail "the log does not say why: $(cat "$TMP/log")"
     store_is_opaque
     wrote_once "$TMP/before"
