@@ -26,7 +26,7 @@
     X(intent) X(store_rename) X(store_copy) X(store_dir_sync) X(publication) X(mark_published) \
     X(staging_cleanup) X(staging_create) X(keyring_write) X(keyring_rename) X(init) \
     X(state_adopt) X(ballast) X(other) X(rebuild) X(checkpoint_part) X(store_remove) \
-    X(dead_mark) X(dead_forget) X(compact)
+    X(dead_mark) X(dead_forget) X(compact) X(audit) X(key_file)
 
 enum fault_point {
 #define X(name) FAULT_##name,

@@ -13,6 +13,7 @@
  * without a terminal it takes --yes.  The answer is logged (ECL-0325, ECL-0328).
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/log.h>
 #include <ecluse/store.h>
 #include <stdio.h>
@@ -220,12 +221,15 @@ static int run(struct accept *a, int argc, char **argv)
     rc = a->state ? path_real(a->state, a->state_dir) : 0;
     if (rc)
         return complain(rc, a->state);
-    log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    log_open(LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     rc = vault_open(&v, a->store, a->state ? a->state_dir : NULL, a->blamed);
     if (!rc && a->older && (rc = place_check(v.state.path, a->store)))
         snprintf(a->blamed, sizeof a->blamed, "%s", a->store);
     if (!rc)
         rc = open_and_take(a, &v);
+    if (v.open && a->asked)
+        audit_append(v.state.dir, v.state.keys, AUDIT_ACCEPTED, rc,
+                     AUDIT_FIELDS(AUDIT_WORD("what", a->older ? "older" : "other")));
     vault_close(&v);
     fflush(stdout);
     if (a->declined && rc)

@@ -10,6 +10,7 @@
  */
 #include "internal.h"
 #include <ecluse/io.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,6 +72,20 @@ static int parse(struct init *in, int argc, char **argv)
 
 /* --- checks: nothing is made, nothing is asked ------------------------------------------ */
 
+/* The vault has no identifier yet: any will do. */
+static int check_synced(const struct init *in)
+{
+    const struct id128 none = { { 0 } };
+    char path[PATH_MAX] = "", root[PATH_MAX];
+
+    int rc = state_path(path, in->state ? in->state_dir : NULL, &none);
+    if (!rc && synced_by(path, root)) {
+        *strrchr(path, '/') = '\0';
+        rc = E_STATE_SYNCED;
+    }
+    return complain(rc, path);
+}
+
 static int check_paths(struct init *in, const char *store)
 {
     struct stat st;
@@ -85,6 +100,9 @@ static int check_paths(struct init *in, const char *store)
     }
     if (in->state && (path_within(in->state_dir, in->store) || path_within(in->store, in->state_dir)))
         return complain(E_NESTED, in->state_dir);
+    rc = check_synced(in);
+    if (rc)
+        return rc;
     if (in->sheet_path && path_within(in->sheet_path, in->store))
         return complain(E_NESTED, in->sheet_path);
     if (in->sheet_path && lstat(in->sheet_path, &st) == 0)
@@ -98,9 +116,9 @@ static int check_paths(struct init *in, const char *store)
 
 static void warn_of_place(const struct init *in)
 {
-    char folder[PATH_MAX];
+    char path[PATH_MAX], folder[PATH_MAX];
 
-    if (in->sheet_path && synced_folder(in->sheet_path, folder))
+    if (in->sheet_path && path_real(in->sheet_path, path) == 0 && synced_by(path, folder))
         fprintf(stderr, _("ecluse: warning: %s seems to be synced: the recovery key must not stay there\n"), folder);
 }
 
@@ -134,19 +152,6 @@ static int reserve_sheet(struct init *in)
     return complain(rc, in->sheet_path);
 }
 
-static int sync_parent(const char *path)
-{
-    char real[PATH_MAX];
-
-    if (!realpath(path, real))
-        return -errno;
-    char *slash = strrchr(real, '/');
-    if (slash == real)
-        slash++;
-    *slash = '\0';
-    return io_sync_dir_path(real, FAULT_init);
-}
-
 static int write_sheet(struct init *in, const char *text)
 {
     size_t len = strlen(text);
@@ -156,7 +161,7 @@ static int write_sheet(struct init *in, const char *text)
         rc = -errno;
     if (!rc && fsync(in->sheet))
         rc = -errno;
-    return rc ? rc : sync_parent(in->sheet_path);
+    return rc ? rc : path_sync_parent(in->sheet_path, FAULT_init);
 }
 
 static bool is_page(const char *path)
@@ -179,7 +184,7 @@ static ssize_t ask_group(const struct init *in, int group, uint8_t *out, size_t 
 
     if (in->confirm_command) {
         snprintf(text, sizeof text, "%s %d", in->confirm_command, group);
-        return external_run(text, out, size);
+        return external_run(text, NULL, out, size);
     }
     snprintf(text, sizeof text, _("To confirm that you have the key, type its group %d (of %d): "), group, RECOVERY_GROUPS);
     return terminal_ask(text, true, out, size);
@@ -244,7 +249,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
         .suite = in->suite ? in->suite : suite_fastest(),
         .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
         .keyfile = in->key.bytes, .keyfile_len = in->key.len,
-        .cost = secret_cost(&in->passphrase), .uid = getuid(), .gid = getgid(),
+        .cost = secret_cost(&in->passphrase, KDF_FLOOR), .uid = getuid(), .gid = getgid(),
         .deliver = deliver_sheet, .ctx = in,
     };
 

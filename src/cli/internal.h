@@ -10,6 +10,7 @@
 
 #include <ecluse/daemon.h>
 #include <ecluse/error.h>
+#include <ecluse/io.h>
 #include <errno.h>
 #include <getopt.h>
 #include <libintl.h>
@@ -82,9 +83,11 @@ int option_set(char **where, const char *value);
 enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
     OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
-    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY, OPTION_WITH,
-    OPTION_PROBE,
+    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY,
+    OPTION_WITH, OPTION_PROBE,
 };
+/* The number of a slot, once. EXIT_DONE, or EXIT_USAGE after saying why. */
+int slot_option(unsigned *slot, const char *command, const char *value);
 /* What getopt found wrong ('?' or ':'). */
 int option_error(int argc, char **argv, int found);
 
@@ -94,10 +97,13 @@ int option_error(int argc, char **argv, int found);
 int path_real(const char *path, char out[PATH_MAX]);
 /* True when `path`, which may not exist yet, lies in `outer`, or is it. */
 bool path_within(const char *path, const char *outer);
+/* Syncs the directory in which `path`, which exists, is. */
+int path_sync_parent(const char *path, enum fault_point point);
 
 /* --- secret.c ------------------------------------------------------------------------------ */
 
 #define PASSPHRASE_MAX 1024u
+#define KEYFILE_LEAST 32u
 #define KEYFILE_MAX 8192u
 #define SHEET_MAX 65536u    /* a recovery sheet */
 
@@ -106,15 +112,18 @@ bool path_within(const char *path, const char *outer);
 struct secret { enum slot_kind kind; uint8_t *bytes; size_t len; };
 int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
                struct secret *out, char *blamed);
-/* The content of a key file; the recovery key found in a file or typed in. */
+/* The content of a key file; what a program prints; the recovery key found in a file or
+ * typed in. */
 int secret_keyfile(const char *path, struct secret *out, char *blamed);
+int secret_program(const char *command, struct secret *out);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
 /* False too when its strength cannot be told (*bits: an error). */
 bool secret_is_weak(const struct secret *s, int *bits);
 int secret_copy(const struct secret *from, struct secret *to);
-/* What guessing shall cost: calibrated for passphrases, nothing for what cannot be guessed. */
-struct kdf_cost secret_cost(const struct secret *s);
+/* What guessing shall cost: calibrated for passphrases, and no less than `least`; nothing
+ * for what cannot be guessed. */
+struct kdf_cost secret_cost(const struct secret *s, struct kdf_cost least);
 /* EXIT_USAGE, after saying so, when more than one source is given. */
 int sources_check(const struct sources *s, const char *command);
 
@@ -139,8 +148,11 @@ bool terminal_here(void);
 /* Asks on the controlling terminal. Bytes read, or E_NO_TERMINAL, -EINTR… */
 ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size);
 int terminal_show(const char *text);
-/* Runs a command line without a shell, its output into out. Bytes or an error. */
-ssize_t external_run(const char *command, uint8_t *out, size_t size);
+/* Runs a command line without a shell, its output into out. It reads `in`, at most PIPE_BUF
+ * bytes, or our own standard input when that is NULL. Bytes or an error; E_NO_SECRET when
+ * the program fails. */
+ssize_t external_run(const char *command, const struct secret *in, uint8_t *out, size_t size);
+/* The same with its words, and our own standard input. */
 ssize_t external_run_words(char *const argv[], uint8_t *out, size_t size);
 /* Is it in PATH? */
 bool external_here(const char *program);
@@ -159,14 +171,12 @@ ssize_t pinentry_ask(struct pinentry *p, uint8_t *out, size_t size, bool *repeat
 int pinentry_confirm(struct pinentry *p);
 void pinentry_end(struct pinentry *p);
 
-/* --- sheet.c, sheet_html.c, synced.c: the recovery sheet --------------------------------------------------------------- */
+/* --- sheet.c, sheet_html.c: the recovery sheet --------------------------------------------------------------- */
 
 /* Text in guarded memory, or NULL. */
 char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store);
 /* The same as a page to print, with a QR code. */
 char *sheet_html(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store);
-/* The folder around `path` that a sync client seems to keep; false when there is none. */
-bool synced_folder(const char *path, char out[PATH_MAX]);
 
 /* --- vault.c: a store's header and this device's state, for commands ------------------------------ */
 
@@ -204,16 +214,20 @@ int command_init(int argc, char **argv);
 int command_mount(int argc, char **argv);
 int command_mount_helper(int argc, char **argv);  /* as mount(8) calls it */
 int command_umount(int argc, char **argv);
+int command_umount_helper(int argc, char **argv); /* as umount(8) calls it */
 int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_passwd(int argc, char **argv);
+int command_key(int argc, char **argv);
 int command_recover(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_manifest(int argc, char **argv);
 int command_salvage(int argc, char **argv);
 int command_accept(int argc, char **argv);
 int command_askpass(int argc, char **argv);
+int command_audit(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

@@ -14,7 +14,8 @@
  * Each publication goes through the same steps as one of our own: its rows, its
  * segments as an intent, done.  So the tables end up as the publisher leaves
  * them, and its numbers go on from there.  One payload is in memory at a time.
- * Nothing needs to survive a crash before the switch: a rebuild begins anew.
+ * A device that has no state goes on with what an interruption left (resume.c); a
+ * rebuild over an old state begins anew.
  *
  * The hash of a carrier's file is not known from its publication and is left out
  * of its row; computing it would mean reading the store as a whole.
@@ -29,10 +30,9 @@
 #define COUNTER_BITS 48
 #define SYNC_EVERY (2u << 20)    /* bytes of rows between two syncs, which also shorten the log */
 
-void rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total)
+int rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total)
 {
-    if (b->o->progress)
-        b->o->progress(b->o->ctx, phase, done, total);
+    return b->o->progress ? b->o->progress(b->o->ctx, phase, done, total) : 0;
 }
 
 /* --- the old index --------------------------------------------------------------------- */
@@ -138,6 +138,7 @@ static int decide_order(struct rebuild *b)
     struct rebuild_report *r = b->report;
 
     tell(b);
+    doubts_count(b);
     int rc = rebuild_heads(b);
     r->publications = b->chain.count - b->chain.base;
     r->pending = b->chain.pending;
@@ -155,7 +156,9 @@ static int decide_order(struct rebuild *b)
         return E_AUTH;
     if (!has_seen(b))
         return E_OLDER_STATE;
-    return b->chain.pending || lacks_history(b) ? E_NOT_ARRIVED : 0;
+    if (b->chain.pending || lacks_history(b))
+        return E_NOT_ARRIVED;
+    return r->altered ? E_AUTH : r->late ? E_NOT_ARRIVED : 0;
 }
 
 /* --- the history ---------------------------------------------------------------------------- */
@@ -190,7 +193,7 @@ int publication_meaning(struct rebuild *b, struct publication_view *v, struct me
     if (!m->segments)
         return -ENOMEM;
     while (publication_next_segment(&walk, &s)) {
-        struct object *o = survey_find(&b->survey, &s.id);
+        struct object *o = survey_named(&b->survey, &s);
         if (o)
             m->segments[m->segment_count++] = (struct segment_meaning){ s.number, o };
     }
@@ -217,7 +220,7 @@ static int number_segments(struct rebuild *b, struct publication_view v, struct 
     int rc = 0;
 
     while (!rc && publication_next_segment(&v, &s)) {
-        struct object *o = survey_find(&b->survey, &s.id);
+        struct object *o = survey_named(&b->survey, &s);
         if (!o)
             return E_NOT_ARRIVED;
         if (!s.fresh) {
@@ -258,14 +261,30 @@ static int translate_rows(struct rebuild *b, const struct publication_view *v, c
     return rc ? rc : out->failed ? -ENOMEM : 0;
 }
 
-static int record_publication(struct rebuild *b, const struct link *l, const struct buf *fresh, uint32_t carrier)
+/* How far numbers were given out, for whoever goes on with this index. */
+static void note_numbers(struct rebuild *b, const struct publication_view *v, struct buf *rows)
+{
+    struct numbers *n = &b->numbers;
+
+    if (v->next_ino > n->ino + 1)
+        n->ino = v->next_ino - 1;
+    if (v->next_cookie > n->cookie + 1)
+        n->cookie = v->next_cookie - 1;
+    batch_counter(rows, COUNTER_INO, n->ino + 1);
+    batch_counter(rows, COUNTER_COOKIE, n->cookie + 1);
+    for (; n->noted < n->actor_count; n->noted++)
+        batch_counter(rows, (enum counter)(COUNTER_ACTOR + n->noted), n->actors[n->noted]);
+}
+
+/* All of it or nothing: the index says by itself how far it has come. */
+static int take_publication(struct rebuild *b, const struct link *l, const struct buf *rows, const struct buf *fresh,
+                            uint32_t carrier)
 {
     struct publication_row row = { .seq = l->self.seq, .time = l->time, .carrier = carrier, .size = l->size,
                                    .shard = l->shard, .last = l->last };
 
     memcpy(row.hash, l->self.hash, sizeof row.hash);
-    int rc = index_intend(b->index, &row, fresh, 0);
-    return rc ? rc : index_published(b->index, row.seq);
+    return index_take(b->index, &row, rows, fresh, GENERATION);
 }
 
 int publication_read(struct rebuild *b, const struct link *l, struct buf *footer, struct publication_view *v)
@@ -322,17 +341,14 @@ static int apply_publication(struct rebuild *b, const struct link *l, size_t *pe
     if (!rc)
         rc = translate_rows(b, &v, &m, &rows);
     if (!rc)
-        rc = fresh.failed ? -ENOMEM : fault_hit(FAULT_rebuild);
+        note_numbers(b, &v, &rows);
     if (!rc)
-        rc = index_apply(b->index, &rows, false, GENERATION);
+        rc = fresh.failed || rows.failed ? -ENOMEM : fault_hit(FAULT_rebuild);
     if (!rc && l == &b->survey.links[b->chain.order[b->chain.base]])
         rc = note_beginning(b, &v);
     if (!rc)
-        rc = record_publication(b, l, &fresh, carrier);
-    if (v.next_ino > b->numbers.ino + 1)
-        b->numbers.ino = v.next_ino - 1;
-    if (v.next_cookie > b->numbers.cookie + 1)
-        b->numbers.cookie = v.next_cookie - 1;
+        rc = take_publication(b, l, &rows, &fresh, carrier);
+    b->applied += !rc;
     *pending += rows.len + fresh.len;
     meaning_free(&m);
     buf_free(&footer);
@@ -348,10 +364,13 @@ static int apply_history(struct rebuild *b)
     size_t pending = 0;
     int rc = 0;
 
-    for (size_t k = b->chain.base; !rc && k < b->chain.count; k++) {
-        rebuild_progress(b, REBUILD_APPLY, k - b->chain.base, b->chain.count - b->chain.base);
-        rc = apply_publication(b, &b->survey.links[b->chain.order[k]], &pending);
-        if (!rc && pending > SYNC_EVERY) {
+    for (size_t k = b->chain.base + b->resumed; !rc && k < b->chain.count; k++) {
+        rc = rebuild_progress(b, REBUILD_APPLY, k - b->chain.base, b->chain.count - b->chain.base);
+        if (!rc)
+            rc = apply_publication(b, &b->survey.links[b->chain.order[k]], &pending);
+        if (!rc && k == b->chain.base)
+            rc = resume_note(b);
+        if (!rc && (pending > SYNC_EVERY || k == b->chain.base)) {
             rc = index_sync(b->index);
             pending = 0;
         }
@@ -417,6 +436,8 @@ static int make_index(struct rebuild *b)
 {
     const uint8_t *key = keyring_local_key(b->o->keys);
 
+    if (b->index)                /* it is gone on with */
+        return 0;
     int rc = index_create(b->renewal.files.path, key, b->o->uid, b->o->gid);
     return rc ? rc : index_open(&b->index, b->renewal.files.path, key, false);
 }
@@ -432,6 +453,7 @@ static int close_index(struct rebuild *b, int rc)
     if (!rc) {
         b->report->inodes = totals.inodes;
         b->report->bytes = totals.object_bytes;
+        b->report->gone = b->survey.gone_count;
     }
     int closed = index_close(b->index);
     b->index = NULL;
@@ -466,7 +488,27 @@ static int fill(struct rebuild *b)
         rc = keyring_save(b->o->keys, b->renewal.files.dir, "keyring");
     if (!rc)
         rc = rebuild_keep_heads(b);
-    return rc ? rc : ballast_make(b->renewal.files.dir);
+    if (!rc && b->o->old)
+        rc = audit_keep(b->o->old->dir, b->renewal.files.dir);
+    if (!rc)
+        rc = ballast_make(b->renewal.files.dir);
+    /* Nothing that another device may have is in it: it needs not become somebody else. */
+    return rc || b->o->old ? rc : state_adopt(&b->renewal.files);
+}
+
+/* What was found damaged only when it was gone on with is made once more. */
+static int make(struct rebuild *b)
+{
+    int rc = b->resumed ? fill(b) : 0;
+
+    if (rc == E_STATE_DAMAGED)
+        resume_give_up(b);
+    else if (b->resumed)
+        return rc;
+    rc = renewal_begin(&b->renewal, b->o->path, b->o->old != NULL);
+    if (!rc && !b->o->old)
+        rc = keyring_save(b->o->keys, b->renewal.files.dir, "keyring");
+    return rc ? rc : fill(b);
 }
 
 static int run(struct rebuild *b)
@@ -475,13 +517,15 @@ static int run(struct rebuild *b)
     if (rc)
         return rc;
     open_old(b);
-    rc = survey_take(b);
+    rc = resume_open(b);
+    if (!rc)
+        rc = survey_take(b);
+    if (!rc)
+        resume_check(b);
     if (!rc)
         rc = decide_order(b);
     if (!rc)                     /* until here nothing is changed on disk */
-        rc = renewal_begin(&b->renewal, b->o->path, b->o->old != NULL);
-    if (!rc)
-        rc = fill(b);
+        rc = make(b);
     if (b->old)
         index_close(b->old);
     b->old = NULL;
@@ -489,9 +533,9 @@ static int run(struct rebuild *b)
         count_left(b);
         rc = renewal_switch(&b->renewal, b->o->old != NULL, b->report->damaged);
     }
-    log_info("ECL-0346 rebuild: %llu publications applied, %llu unpublished rows kept, %llu lost: %s",
-             (unsigned long long)b->report->publications, (unsigned long long)b->report->kept,
-             (unsigned long long)b->report->lost, error_name(rc));
+    log_info("ECL-0346 rebuild: %llu publications, %zu of them since before, %llu applied, %llu unpublished rows kept, "
+             "%llu lost: %s", (unsigned long long)b->report->publications, b->resumed, (unsigned long long)b->applied,
+             (unsigned long long)b->report->kept, (unsigned long long)b->report->lost, error_name(rc));
     return rc;
 }
 
@@ -507,6 +551,7 @@ int rebuild_state(const struct rebuild_options *o, struct rebuild_report *report
     b->numbers = (struct numbers){ .ino = ROOT_INO, .cookie = 2 };
     b->renewal.basefd = b->renewal.files.dir = b->renewal.files.staging = b->renewal.files.lock = -1;
     int rc = run(b);
+    resume_end(b, rc);
     renewal_end(&b->renewal);
     survey_free(&b->survey);
     chain_free(&b->chain);

@@ -47,8 +47,8 @@ static int add_object(struct survey *s, const struct id128 *id, uint64_t size, b
 static int list_stored(void *ctx, const struct id128 *id, uint64_t size)
 {
     struct rebuild *b = ctx;
-    b->report->objects++;
-    return add_object(&b->survey, id, size, false);
+    int rc = b->report->objects++ % 256 ? 0 : rebuild_progress(b, REBUILD_SURVEY, b->report->objects, 0);
+    return rc ? rc : add_object(&b->survey, id, size, false);
 }
 
 static int count_foreign(void *ctx, const char *path)
@@ -115,6 +115,46 @@ struct object *survey_find(struct survey *s, const struct id128 *id)
             high = mid;
     }
     return NULL;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
+    return memcmp(x->id.b, y->id.b, sizeof x->id.b);
+}
+
+static struct object *add_gone(struct survey *s, const struct publication_segment *named)
+{
+    struct object *o = calloc(1, sizeof *o);
+
+    if (o && s->gone_count == s->gone_capacity) {
+        size_t room = s->gone_capacity ? 2 * s->gone_capacity : 64;
+        struct object **v = realloc(s->gone, room * sizeof *v);
+        if (v) {
+            s->gone = v;
+            s->gone_capacity = room;
+        }
+    }
+    if (!o || s->gone_count == s->gone_capacity) {
+        free(o);
+        return NULL;
+    }
+    *o = (struct object){ .id = named->id, .size = named->length, .valid = named->length };
+    size_t at = s->gone_count++;
+    for (; at && memcmp(s->gone[at - 1]->id.b, o->id.b, sizeof o->id.b) > 0; at--)
+        s->gone[at] = s->gone[at - 1];
+    return s->gone[at] = o;
+}
+
+struct object *survey_named(struct survey *s, const struct publication_segment *named)
+{
+    struct object key = { .id = named->id }, *wanted = &key, **found;
+    struct object *o = survey_find(s, &named->id);
+
+    if (o || !named->gone)
+        return o;
+    found = s->gone_count ? bsearch(&wanted, s->gone, s->gone_count, sizeof *s->gone, compare_ids) : NULL;
+    return found ? *found : add_gone(s, named);
 }
 
 /* --- one object ------------------------------------------------------------------------ */
@@ -253,30 +293,52 @@ int object_publication(struct rebuild *b, struct object *o, struct buf *footer, 
 static bool is_complete(struct rebuild *b, const struct object *carrier, struct publication_view v)
 {
     struct publication_segment s;
+    bool complete = true;
 
     while (publication_next_segment(&v, &s)) {
-        const struct object *o = survey_find(&b->survey, &s.id);
+        struct object *o = survey_find(&b->survey, &s.id);
         if (s.carrier ? o != carrier : !o || (o->staged && !carrier->staged) ||
             ((s.fresh || s.again) && o->size != s.length))
-            return false;
+            complete &= s.gone;
+        if (o)
+            o->named = true;
     }
-    return true;
+    return complete;
+}
+
+static struct link *next_link(struct survey *s)
+{
+    if (s->link_count == s->link_capacity) {
+        size_t room = s->link_capacity ? 2 * s->link_capacity : 256;
+        struct link *links = realloc(s->links, room * sizeof *links);
+        if (!links)
+            return NULL;
+        s->links = links;
+        s->link_capacity = room;
+    }
+    return &s->links[s->link_count++];
+}
+
+/* It was applied before an interruption, and so was all that it names. */
+static int add_known(struct rebuild *b, const struct object *carrier, const struct link *known)
+{
+    struct link *l = next_link(&b->survey);
+
+    if (!l)
+        return -ENOMEM;
+    *l = *known;
+    l->object = (size_t)(carrier - b->survey.objects);
+    return 0;
 }
 
 static int add_link(struct rebuild *b, struct object *carrier, const struct publication_view *v,
                     const uint8_t hash[SHA256_SIZE], size_t size)
 {
     struct survey *s = &b->survey;
+    struct link *l = next_link(s);
 
-    if (s->link_count == s->link_capacity) {
-        size_t room = s->link_capacity ? 2 * s->link_capacity : 256;
-        struct link *links = realloc(s->links, room * sizeof *links);
-        if (!links)
-            return -ENOMEM;
-        s->links = links;
-        s->link_capacity = room;
-    }
-    struct link *l = &s->links[s->link_count++];
+    if (!l)
+        return -ENOMEM;
     *l = (struct link){ .self = { .actor = v->actor, .seq = v->seq }, .before = v->before, .more = v->more,
                         .incomplete = !is_complete(b, carrier, *v), .staged = carrier->staged,
                         .around = v->around, .shard = v->shard, .last = v->last, .size = size,
@@ -285,20 +347,21 @@ static int add_link(struct rebuild *b, struct object *carrier, const struct publ
     return 0;
 }
 
-static void report_unreadable(struct rebuild *b, const struct object *o, int rc)
+static int report_unreadable(struct rebuild *b, struct object *o, int rc)
 {
     char id[ID_TEXT];
 
     if (o->staged)
-        return;
+        return 0;
     id_format(&o->id, id);
     if (!o->ended && (o->headed || rc == E_NOT_ARRIVED)) {
         b->report->arriving++;
         log_info("ECL-0339 object %s has no end, or not yet: %s", id, error_name(rc));
-        return;
+    } else {
+        b->report->unreadable++;
+        log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
     }
-    b->report->unreadable++;
-    log_warning("ECL-0340 object %s cannot be read: %s", id, error_name(rc));
+    return doubt_object(b, o);
 }
 
 static bool is_ours(int rc)
@@ -322,23 +385,25 @@ static int look_at(struct rebuild *b, struct object *o)
     if (is_ours(rc))
         return rc;
     if (rc)
-        report_unreadable(b, o, rc);
-    o->publication = rc ? 0 : t.publication;
+        return report_unreadable(b, o, rc);
+    o->publication = t.publication;
     return 0;
 }
 
 static int judge_object(struct rebuild *b, struct object *o, struct buf *footer)
 {
+    const struct link *known = resume_link(b, o);
     struct publication_view v;
     uint8_t hash[SHA256_SIZE];
 
+    if (known)
+        return add_known(b, o, known);
     int rc = object_publication(b, o, footer, &v, hash);
     if (is_ours(rc))
         return rc;
     if (!rc)
         return add_link(b, o, &v, hash, footer->len);
-    report_unreadable(b, o, rc == -ENOENT ? E_FORMAT : rc);
-    return 0;
+    return report_unreadable(b, o, rc == -ENOENT ? E_FORMAT : rc);
 }
 
 /* --- from the newest on ------------------------------------------------------------------ */
@@ -360,9 +425,9 @@ static int find_carriers(struct rebuild *b, struct object ***out, size_t *count)
 
     *count = 0;
     for (size_t k = 0; !rc && k < s->count; k++) {
-        if (k % 16 == 0)
-            rebuild_progress(b, REBUILD_SURVEY, k, s->count);
-        rc = look_at(b, &s->objects[k]);
+        rc = k % 16 ? 0 : rebuild_progress(b, REBUILD_SURVEY, k, s->count);
+        if (!rc)
+            rc = look_at(b, &s->objects[k]);
         if (!rc && s->objects[k].publication)
             v[(*count)++] = &s->objects[k];
     }
@@ -398,8 +463,11 @@ static int read_carriers(struct rebuild *b, struct object **v, size_t count)
     for (size_t k = 0; !rc && k < count;) {
         uint64_t number = v[k]->publication;
         size_t before = s->link_count;
-        for (; !rc && k < count && v[k]->publication == number; k++)
-            rc = judge_object(b, v[k], &footer);
+        for (; !rc && k < count && v[k]->publication == number; k++) {
+            rc = rebuild_progress(b, REBUILD_READ, k, count);
+            if (!rc)
+                rc = judge_object(b, v[k], &footer);
+        }
         /* What the device has seen must be among what is read, if it is there. */
         if (rc || (b->seen.seq && number > b->seen.seq) || !may_suffice(s, before))
             continue;
@@ -422,7 +490,9 @@ int survey_take(struct rebuild *b)
     if (rc)
         return rc;
     sort_objects(&b->survey);
-    rc = find_carriers(b, &carriers, &count);
+    rc = resume_place(b);
+    if (!rc)
+        rc = find_carriers(b, &carriers, &count);
     if (!rc)
         rc = read_carriers(b, carriers, count);
     free(carriers);
@@ -433,6 +503,9 @@ void survey_free(struct survey *s)
 {
     for (size_t k = 0; k < s->count; k++)
         buf_free(&s->objects[k].footer);
+    for (size_t k = 0; k < s->gone_count; k++)
+        free(s->gone[k]);
+    free(s->gone);
     free(s->objects);
     free(s->links);
     *s = (struct survey){ 0 };

@@ -137,7 +137,7 @@ grep -qF 'R&amp;D &lt;é&gt;' fr.html || fail "the store's name is not escaped"
 xmllint --html --noout fr.html || fail "no HTML"
 
 # Where it would be synced, and a weak passphrase: warned, and done.
-mkdir "$TMP/OneDrive - Ministry" && (umask 077 && echo bonjour2024 >weak)
+mkdir -p "$TMP/OneDrive - Ministry/.stfolder" && (umask 077 && echo bonjour2024 >weak)
 "$ECLUSE" init --passfile weak --recovery-out "$TMP/OneDrive - Ministry/s.txt" --state "$STATE" "$TMP/s2" 2>"$TMP/said" >/dev/null
 grep -q 'seems to be synced' "$TMP/said" || fail "no warning of the place: $(cat "$TMP/said")"
 grep -q 'is weak' "$TMP/said" || fail "no warning of the passphrase: $(cat "$TMP/said")"
