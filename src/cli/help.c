@@ -231,6 +231,7 @@ static void overview(void)
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
         "  ecluse doctor [STORE]             will a vault work here?\n"
+        "  ecluse askpass                    asks for a passphrase in a window, for --extpass\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"

@@ -44,7 +44,17 @@ make_it() { # make_it NAME : with the assistant
     shot 01-new
     answer Return
     window "$(t 'Écluse: which folder is synced or hosted?')"
+    if [ -e "$HOME/cloud/Project-en" ]; then
+        path "$HOME/cloud" Project-en/segments
+        keys Delete
+        answer Return
+        window "$(t 'Écluse: trouble')"
+        shot 02-store
+        answer Return
+        window "$(t 'Écluse: which folder is synced or hosted?')"
+    fi
     path "$HOME" cloud
+    keys Delete   # what the chooser proposes after it
     shot 02-folder
     answer Return
     window "$(t 'Écluse: name of the vault')"

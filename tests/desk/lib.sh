@@ -43,7 +43,7 @@ start_screen() {
 <openbox_config xmlns="http://openbox.org/3.4/rc"><focus><focusNew>yes</focusNew></focus>
 <placement><policy>Smart</policy><center>yes</center></placement></openbox_config>
 XML
-    Xvfb -displayfd 3 -screen 0 900x640x24 -nolisten tcp -ac -fbdir "$TMP/screen" 3>"$TMP/display" 2>"$TMP/xvfb" &
+    Xvfb -displayfd 3 -screen 0 900x640x24 -nolisten tcp -noreset -ac -fbdir "$TMP/screen" 3>"$TMP/display" 2>"$TMP/xvfb" &
     until_true grep -qs . "$TMP/display"
     DISPLAY=:$(cat "$TMP/display")
     export DISPLAY
