@@ -75,6 +75,9 @@ enum exit_code {
       "the keyring is damaged", "le trousseau de clés est endommagé") \
     X(E_RECOVERY_KEY, -5022, EINVAL, EXIT_PASSPHRASE, \
       "the recovery key is mistyped", "la clé de récupération est mal saisie") \
+    X(E_UNCONFIRMED, -5029, EINVAL, EXIT_PASSPHRASE, \
+      "the recovery key was not confirmed; nothing was made", \
+      "la clé de récupération n’a pas été confirmée; rien n’a été créé") \
     X(E_RANDOM, -5023, EIO, EXIT_SYSTEM, \
       "the system's random generator failed", \
       "le générateur aléatoire du système a fait défaut") \

@@ -29,6 +29,8 @@ void recovery_format(const uint8_t key[KEY_SIZE], char out[RECOVERY_TEXT]);
  * groups counts). 0; E_RECOVERY_KEY with *bad_group = 1…13, or 0 when no run
  * of 13 groups is there. */
 int recovery_parse(const char *text, size_t len, uint8_t key[KEY_SIZE], int *bad_group);
+/* Is text (as forgiving as above) group 1…13 of the key, and nothing more? */
+bool recovery_has_group(const uint8_t key[KEY_SIZE], int group, const char *text, size_t len);
 
 struct keyring;
 
