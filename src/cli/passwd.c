@@ -4,8 +4,8 @@
  *
  * Only the keyring on this device changes, by one rename; the store knows of
  * no passphrase.  The vault must not be mounted here.  A passphrase replaces
- * the one that was given, or the only one there is, and is stretched no less; a
- * key file is added to what is there.  “ecluse key” does the rest.
+ * the one that was given, which it is stretched no less than, or the only one there
+ * is; a key file is added to what is there.  “ecluse key” does the rest.
  */
 #include "policy.h"
 #include <ecluse/audit.h>
@@ -111,7 +111,7 @@ static int choose(const struct passwd *p, struct keyring *k, struct slot_info *o
     struct slot_info s;
     int passphrases = 0;
 
-    *out = (struct slot_info){ .cost = KDF_FLOOR };
+    *out = (struct slot_info){ 0 };
     for (size_t i = 0; keyring_slot(k, i, &s) == 0; i++) {
         if (s.kind != SLOT_PASSPHRASE || (p->slot && s.number != p->slot))
             continue;
@@ -129,11 +129,14 @@ static int choose(const struct passwd *p, struct keyring *k, struct slot_info *o
 
 static int set_passphrase(struct passwd *p, struct vault_ref *v, const struct slot_info *old)
 {
+    /* A cost that this machine has just paid, at least; another one it may not be able to. */
+    bool paid = old->number && old->number == keyring_opened_by(v->state.keys);
     struct secret s;
 
     int rc = secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
     if (!rc)
-        rc = keyring_set_slot(v->state.keys, old->number, s.kind, s.bytes, s.len, secret_cost(&s, old->cost));
+        rc = keyring_set_slot(v->state.keys, old->number, s.kind, s.bytes, s.len,
+                              secret_cost(&s, paid ? old->cost : KDF_FLOOR));
     secret_drop(&s);
     return rc;
 }
