@@ -6,7 +6,9 @@
 # make bench      measurements against peers, into docs/benchmarks.md
 # make soak       the random tests without an end: SOAK=seconds
 # make fuzz       each parser for FUZZ=60 seconds
-# make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR
+# make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR, units to UNITDIR
+# make deb        a package for Debian, into build/deb
+# make check-deb  installs, upgrades, purges it in a new Debian 12, and runs its units there
 # make pot        the texts to translate, from the sources into po/
 #
 # SAN=address,undefined|thread and FAULTS=1 build in folders of their own.
@@ -15,6 +17,7 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 SBINDIR ?= /usr/sbin
+UNITDIR ?= $(PREFIX)/lib/systemd
 CC      ?= gcc
 MSGFMT  ?= msgfmt
 FUZZ    ?= 60
@@ -114,15 +117,30 @@ pot:
 install: all
 	install -D -m 755 $(BUILD)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -d $(DESTDIR)$(SBINDIR)
-	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.ecluse
-	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.fuse.ecluse
+	for h in mount.ecluse mount.fuse.ecluse umount.ecluse umount.fuse.ecluse; do \
+	  ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/$$h; done
 	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
 	cd docs/man && for m in *.[18] */*.[18]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
+	for h in mount.fuse umount umount.fuse; do for l in . fr; do \
+	  echo '.so man8/mount.ecluse.8' >$(DESTDIR)$(PREFIX)/share/man/$$l/man8/$$h.ecluse.8; done; done
+	install -D -m 755 src/share/libexec/lock-watch $(DESTDIR)$(PREFIX)/libexec/ecluse/lock-watch
+	cd src/share/completions && \
+	  install -D -m 644 ecluse.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ecluse && \
+	  install -D -m 644 _ecluse $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ecluse && \
+	  install -D -m 644 ecluse.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ecluse.fish
+	cd src/share/systemd && for u in */*.service; do install -d $(DESTDIR)$(UNITDIR)/$${u%/*} && \
+	  sed 's|/usr/\(bin\|libexec\)/|$(PREFIX)/\1/|' $$u >$(DESTDIR)$(UNITDIR)/$$u; done
+
+deb:
+	$(Q)scripts/deb/build
+
+check-deb: deb
+	$(Q)tests/run --limit 1800 tests/package/system.sh
 
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests fuzzers check engines soak bench fuzz pot install clean
+.PHONY: all tests fuzzers check engines soak bench fuzz pot install deb check-deb clean
 .DELETE_ON_ERROR:
 -include $(OBJ:.o=.d) $(TESTBIN:=.d) $(FUZZBIN:=.d)

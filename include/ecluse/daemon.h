@@ -12,6 +12,7 @@
 
 #include <ecluse/base.h>
 #include <ecluse/fs.h>
+#include <ecluse/log.h>
 #include <limits.h>
 
 struct mount_config {
@@ -21,6 +22,7 @@ struct mount_config {
     const char *fsname;          /* NULL: "ecluse" */
     bool read_only, strict, owners, allow_other, allow_root, noexec, foreground;
     bool verbose;                /* log to standard error until detached */
+    enum log_target log;         /* UNSAID: standard error in the foreground, else the system's log */
     unsigned idle_seconds;       /* 0: never */
     unsigned grace;              /* as fs_options.grace */
     const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */

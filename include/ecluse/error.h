@@ -80,6 +80,11 @@ enum exit_code {
     X(E_NO_LAST_SLOT, -5024, EPERM, EXIT_PERMISSION, \
       "this would leave no way into the vault", \
       "il ne resterait plus aucun moyen d’ouvrir le coffre") \
+    X(E_SLOTS_FULL, -5025, EPERM, EXIT_PERMISSION, \
+      "all key slots are in use; remove one first", \
+      "tous les emplacements de clé sont occupés; supprimez-en un d’abord") \
+    X(E_NO_SLOT, -5026, ENOENT, EXIT_USAGE, \
+      "there is no key slot of that number", "aucun emplacement de clé ne porte ce numéro") \
     X(E_STATE_MISSING, -5030, ENOENT, EXIT_STATE, \
       "this device holds no state for this vault; it must be recovered first", \
       "cet appareil n’a pas d’état local pour ce coffre; il faut d’abord le récupérer") \
@@ -102,6 +107,9 @@ enum exit_code {
     X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
       "another device publishes into this store, and may need what would be removed", \
       "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \
+    X(E_STATE_SYNCED, -5038, EINVAL, EXIT_STATE, \
+      "the local state lies in a folder that a sync client copies; choose another place (--state)", \
+      "l’état local se trouve dans un dossier qu’un client de synchronisation copie; choisissez un autre emplacement (--state)") \
     X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
       "the mountpoint does not exist or is not a directory", \
       "le point de montage n’existe pas ou n’est pas un répertoire") \
@@ -119,6 +127,12 @@ enum exit_code {
       "des fichiers sont encore ouverts dans le dossier monté") \
     X(E_FUSE, -5046, EIO, EXIT_SYSTEM, \
       "FUSE is not available", "FUSE n’est pas disponible") \
+    X(E_FUSE_DENIED, -5047, EACCES, EXIT_PERMISSION, \
+      "/dev/fuse is closed to this user", \
+      "/dev/fuse est fermé à cet utilisateur") \
+    X(E_UNMOUNT, -5048, EIO, EXIT_SYSTEM, \
+      "fusermount3 could not unmount it; the log says why", \
+      "fusermount3 n’a pas pu le démonter; le journal dit pourquoi") \
     X(E_SECRET_EXPOSED, -5050, EACCES, EXIT_PERMISSION, \
       "the passphrase or key file can be read by other users", \
       "le fichier de phrase de passe ou de clé est lisible par d’autres utilisateurs") \
@@ -127,6 +141,12 @@ enum exit_code {
       "aucun terminal pour poser la question ou afficher la clé; utilisez les options de fichier") \
     X(E_NO_SECRET, -5052, ENOENT, EXIT_PASSPHRASE, \
       "no passphrase was given", "aucune phrase de passe n’a été fournie") \
+    X(E_KEYFILE_SHORT, -5053, EINVAL, EXIT_PASSPHRASE, \
+      "a key file has at least 32 bytes, and random ones", \
+      "un fichier de clé compte au moins 32 octets, choisis au hasard") \
+    X(E_NOT_KEPT, -5054, EIO, EXIT_SYSTEM, \
+      "the program failed, or did not give back the secret that it was to keep; the vault is unchanged", \
+      "le programme a échoué ou n’a pas rendu le secret qu’il devait conserver; le coffre est inchangé") \
     X(E_USAGE, -5060, EINVAL, EXIT_USAGE, \
       "wrong usage", "utilisation incorrecte") \
     X(E_CONTROL, -5061, EPROTO, EXIT_SYSTEM, \

@@ -28,7 +28,9 @@ struct statvfs;
     X(SPACE_BACK, "space-back") \
     X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
     X(PUBLICATION_RESUMES, "publication-resumes") \
-    X(REFUSED, "refused")                           /* an object is not authentic; the first */
+    X(REFUSED, "refused")                           /* an object is not authentic; the first */ \
+    X(DIED, "died")                                 /* raised by the daemon: the one before was killed */ \
+    X(BESIDE, "beside")                             /* and: something is in the folder below the mount */
 
 enum fs_event {
 #define X(id, word) FS_EVENT_##id,

@@ -26,7 +26,8 @@
     X(intent) X(store_rename) X(store_copy) X(store_dir_sync) X(publication) X(mark_published) \
     X(staging_cleanup) X(staging_create) X(keyring_write) X(keyring_rename) X(init) \
     X(state_adopt) X(ballast) X(other) X(rebuild) X(checkpoint_part) X(store_remove) \
-    X(dead_mark) X(dead_forget) X(compact) X(transfer_write) X(transfer_sync) X(transfer_place) X(source_remove)
+    X(dead_mark) X(dead_forget) X(compact) X(audit) X(key_file) \
+    X(transfer_write) X(transfer_sync) X(transfer_place) X(source_remove)
 
 enum fault_point {
 #define X(name) FAULT_##name,

@@ -18,7 +18,10 @@
 
 struct store;
 
-/* Makes a store in `path`, which must be missing or an empty directory, with
+/* 0 when a directory is empty, or holds only what a creation that was killed left;
+ * E_STORE_NOT_EMPTY, -errno. Changes nothing. */
+int store_vacant(const char *path);
+/* Makes a store in `path`, which must be missing or such a directory, with
  * its 256 fan-out directories; the header comes last, by rename.
  * E_STORE_NOT_EMPTY, -EACCES, -ENOSPC…; on error what was made is removed. */
 int store_create(const char *path, const struct id128 *vault, const void *header, size_t len);

@@ -13,6 +13,7 @@
  * without a terminal it takes --yes.  The answer is logged (ECL-0325, ECL-0328).
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/log.h>
 #include <ecluse/store.h>
 #include <stdio.h>
@@ -99,8 +100,7 @@ static int ask_older(void *ctx, const struct fs_older *w)
     printf("%s", _("\nThat is right if the store was restored from a backup on purpose. Otherwise whoever hosts it\n"
                    "shows you the past: answer no, and ask for the present store.\n\n"
                    "If you accept, the folder keeps all its names as this device knows them; files whose contents\n"
-                   "are gone give an error until the objects come back. A recovery from the store alone gives\n"
-                   "back only what the store still has: copy what you need into a new vault.\n\n"));
+                   "are gone give an error until the objects come back. A recovery from the store gives the same.\n\n"));
     return confirm(a, _("Accept this store as it is? (yes/no) [no] "));
 }
 
@@ -220,12 +220,15 @@ static int run(struct accept *a, int argc, char **argv)
     rc = a->state ? path_real(a->state, a->state_dir) : 0;
     if (rc)
         return complain(rc, a->state);
-    log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    log_open(LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     rc = vault_open(&v, a->store, a->state ? a->state_dir : NULL, a->blamed);
     if (!rc && a->older && (rc = place_check(v.state.path, a->store)))
         snprintf(a->blamed, sizeof a->blamed, "%s", a->store);
     if (!rc)
         rc = open_and_take(a, &v);
+    if (v.open && a->asked)
+        audit_append(v.state.dir, v.state.keys, AUDIT_ACCEPTED, rc,
+                     AUDIT_FIELDS(AUDIT_WORD("what", a->older ? "older" : "other")));
     vault_close(&v);
     fflush(stdout);
     if (a->declined && rc)

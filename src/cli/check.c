@@ -277,6 +277,19 @@ static int unlock(struct check *k, const char *store)
     return code;
 }
 
+/* What the next report tells of it. */
+static void note_check(const struct check *k, const struct check_report *r)
+{
+    unlocked_note(&k->vault, &k->keys, AUDIT_CHECKED, 0,
+                  AUDIT_FIELDS(AUDIT_WORD("verdict", verdict_names[r->worst]), AUDIT_NUMBER("older", r->older),
+                               AUDIT_WORD("keys", k->no_key ? "none" : k->keys.recovery || k->keys.recovery_file ? "recovery" : "state"),
+                               AUDIT_NUMBER("read_data", k->read_data), AUDIT_NUMBER("objects", r->objects),
+                               AUDIT_NUMBER("foreign", r->count[CHECK_FOREIGN]),
+                               AUDIT_NUMBER("not_arrived", r->count[CHECK_NOT_ARRIVED]),
+                               AUDIT_NUMBER("damaged", r->count[CHECK_DAMAGED]),
+                               AUDIT_NUMBER("attack", r->count[CHECK_ATTACK])));
+}
+
 static int check(struct check *k, const char *store)
 {
     struct unlocked *v = &k->vault;
@@ -302,6 +315,7 @@ static int check(struct check *k, const char *store)
         report.count[CHECK_DAMAGED]++;
         report.worst = report.worst > CHECK_DAMAGED ? report.worst : CHECK_DAMAGED;
     }
+    note_check(k, &report);
     if (k->json)
         sum_json(k, &report);
     else

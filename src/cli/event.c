@@ -22,6 +22,12 @@ static const struct text texts[FS_EVENT_COUNT] = {
     [FS_EVENT_REFUSED] = { N_("The store was altered"),
         N_("An object in the store of %s was refused (%s). Files that need it cannot be read; nothing false is "
            "shown.") },
+    [FS_EVENT_DIED] = { N_("The vault is there again"),
+        N_("What served %s had ended unexpectedly, and was started again. What programs had not yet saved may be "
+           "missing.") },
+    [FS_EVENT_BESIDE] = { N_("Something was written beside the vault"),
+        N_("While %s was being mounted, a program wrote into the folder below it, in the clear. Unmount the vault, and "
+           "move what is in the folder away.") },
 };
 
 void event_text(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,

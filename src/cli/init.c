@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 #include <ecluse/io.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,20 @@ static int parse(struct init *in, int argc, char **argv)
 
 /* --- checks: nothing is made, nothing is asked ------------------------------------------ */
 
+/* The vault has no identifier yet: any will do. */
+static int check_synced(const struct init *in)
+{
+    const struct id128 none = { { 0 } };
+    char path[PATH_MAX] = "", root[PATH_MAX];
+
+    int rc = state_path(path, in->state ? in->state_dir : NULL, &none);
+    if (!rc && synced_by(path, root)) {
+        *strrchr(path, '/') = '\0';
+        rc = E_STATE_SYNCED;
+    }
+    return complain(rc, path);
+}
+
 static int check_paths(struct init *in, const char *store)
 {
     struct stat st;
@@ -74,6 +89,9 @@ static int check_paths(struct init *in, const char *store)
     }
     if (in->state && (path_within(in->state_dir, in->store) || path_within(in->store, in->state_dir)))
         return complain(E_NESTED, in->state_dir);
+    rc = check_synced(in);
+    if (rc)
+        return rc;
     if (in->sheet_path && path_within(in->sheet_path, in->store))
         return complain(E_NESTED, in->sheet_path);
     if (in->sheet_path && lstat(in->sheet_path, &st) == 0)
@@ -113,19 +131,6 @@ static int reserve_sheet(struct init *in)
     return complain(rc, in->sheet_path);
 }
 
-static int sync_parent(const char *path)
-{
-    char real[PATH_MAX];
-
-    if (!realpath(path, real))
-        return -errno;
-    char *slash = strrchr(real, '/');
-    if (slash == real)
-        slash++;
-    *slash = '\0';
-    return io_sync_dir_path(real, FAULT_init);
-}
-
 static int write_sheet(struct init *in, const char *text)
 {
     size_t len = strlen(text);
@@ -135,7 +140,7 @@ static int write_sheet(struct init *in, const char *text)
         rc = -errno;
     if (!rc && fsync(in->sheet))
         rc = -errno;
-    return rc ? rc : sync_parent(in->sheet_path);
+    return rc ? rc : path_sync_parent(in->sheet_path, FAULT_init);
 }
 
 static int deliver_sheet(void *ctx, const uint8_t recovery[KEY_SIZE], const struct id128 *vault)
@@ -160,7 +165,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
         .suite = in->suite ? in->suite : suite_fastest(),
         .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
         .keyfile = in->key.bytes, .keyfile_len = in->key.len,
-        .cost = secret_cost(&in->passphrase), .uid = getuid(), .gid = getgid(),
+        .cost = secret_cost(&in->passphrase, KDF_FLOOR), .uid = getuid(), .gid = getgid(),
         .deliver = deliver_sheet, .ctx = in,
     };
 

@@ -10,6 +10,7 @@
 
 #include <ecluse/daemon.h>
 #include <ecluse/error.h>
+#include <ecluse/io.h>
 #include <errno.h>
 #include <getopt.h>
 #include <libintl.h>
@@ -89,9 +90,11 @@ int option_set(char **where, const char *value);
 enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
     OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
-    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
+    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
     OPTION_CROSS_MOUNTS,
 };
+/* The number of a slot, once. EXIT_DONE, or EXIT_USAGE after saying why. */
+int slot_option(unsigned *slot, const char *command, const char *value);
 /* What getopt found wrong ('?' or ':'). */
 int option_error(int argc, char **argv, int found);
 
@@ -101,10 +104,13 @@ int option_error(int argc, char **argv, int found);
 int path_real(const char *path, char out[PATH_MAX]);
 /* True when `path`, which may not exist yet, lies in `outer`, or is it. */
 bool path_within(const char *path, const char *outer);
+/* Syncs the directory in which `path`, which exists, is. */
+int path_sync_parent(const char *path, enum fault_point point);
 
 /* --- secret.c, terminal.c, external.c ------------------------------------------------------ */
 
 #define PASSPHRASE_MAX 1024u
+#define KEYFILE_LEAST 32u
 #define KEYFILE_MAX 8192u
 
 /* A secret in guarded memory that the caller frees with secret_free. `blamed`
@@ -112,13 +118,16 @@ bool path_within(const char *path, const char *outer);
 struct secret { enum slot_kind kind; uint8_t *bytes; size_t len; };
 int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
                struct secret *out, char *blamed);
-/* The content of a key file; the recovery key found in a file or typed in. */
+/* The content of a key file; what a program prints; the recovery key found in a file or
+ * typed in. */
 int secret_keyfile(const char *path, struct secret *out, char *blamed);
+int secret_program(const char *command, struct secret *out);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
 int secret_copy(const struct secret *from, struct secret *to);
-/* What guessing shall cost: calibrated for passphrases, nothing for what cannot be guessed. */
-struct kdf_cost secret_cost(const struct secret *s);
+/* What guessing shall cost: calibrated for passphrases, and no less than `least`; nothing
+ * for what cannot be guessed. */
+struct kdf_cost secret_cost(const struct secret *s, struct kdf_cost least);
 /* EXIT_USAGE, after saying so, when more than one source is given. */
 int sources_check(const struct sources *s, const char *command);
 
@@ -126,8 +135,10 @@ bool terminal_here(void);
 /* Asks on the controlling terminal. Bytes read, or E_NO_TERMINAL, -EINTR… */
 ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size);
 int terminal_show(const char *text);
-/* Runs a command line without a shell, its output into out. Bytes or an error. */
-ssize_t external_run(const char *command, uint8_t *out, size_t size);
+/* Runs a command line without a shell, its output into out. It reads `in`, at most PIPE_BUF
+ * bytes, or our own standard input when that is NULL. Bytes or an error; E_NO_SECRET when
+ * the program fails. */
+ssize_t external_run(const char *command, const struct secret *in, uint8_t *out, size_t size);
 
 /* --- sheet.c: the recovery sheet --------------------------------------------------------------- */
 
@@ -170,15 +181,19 @@ int command_init(int argc, char **argv);
 int command_mount(int argc, char **argv);
 int command_mount_helper(int argc, char **argv);  /* as mount(8) calls it */
 int command_umount(int argc, char **argv);
+int command_umount_helper(int argc, char **argv); /* as umount(8) calls it */
 int command_status(int argc, char **argv);
 int command_flush(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_passwd(int argc, char **argv);
+int command_key(int argc, char **argv);
 int command_recover(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_manifest(int argc, char **argv);
 int command_salvage(int argc, char **argv);
 int command_accept(int argc, char **argv);
+int command_audit(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_version(int argc, char **argv);

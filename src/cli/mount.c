@@ -249,6 +249,8 @@ static int mount_vault(struct mounting *m)
     struct mount_config *c = &m->options.config;
 
     int rc = sources_check(&m->options.sources, "mount");
+    if (!rc && !c->foreground && (c->log == LOG_TARGET_STDERR || c->log == LOG_TARGET_JSON))
+        rc = usage_error("mount", _("“log=stderr” and “log=json” go with “foreground”"));
     if (!rc)
         rc = check_notify(m->options.notify);
     if (!rc)

@@ -189,6 +189,8 @@ static int salvage(struct salvage *s)
     if (s->json)
         printf("{\"list\": [");
     int rc = salvage_store(&o, &r);
+    unlocked_note(&s->vault, &s->keys, AUDIT_SALVAGED, rc,
+                  AUDIT_FIELDS(AUDIT_NUMBER("files", r.files), AUDIT_NUMBER("bytes", r.bytes)));
     progress_clear(&s->progress);
     if (s->json)
         sum_json(s, &r, rc);

@@ -37,9 +37,9 @@ int secret_copy(const struct secret *from, struct secret *to)
     return 0;
 }
 
-struct kdf_cost secret_cost(const struct secret *s)
+struct kdf_cost secret_cost(const struct secret *s, struct kdf_cost least)
 {
-    return s->bytes && s->kind == SLOT_PASSPHRASE ? kdf_calibrate(KDF_MILLISECONDS) : (struct kdf_cost){ 0, 0 };
+    return s->bytes && s->kind == SLOT_PASSPHRASE ? kdf_calibrate(least, KDF_MILLISECONDS) : (struct kdf_cost){ 0, 0 };
 }
 
 static int blamed_path(char *blamed, const char *path, int error)
@@ -130,21 +130,21 @@ int secret_keyfile(const char *path, struct secret *out, char *blamed)
 {
     *out = (struct secret){ .kind = SLOT_KEYFILE };
     int rc = read_private(path, PRIVATE, KEYFILE_MAX, out);
-    if (!rc && !out->len) {
+    if (!rc && out->len < KEYFILE_LEAST)
+        rc = out->len ? E_KEYFILE_SHORT : E_NO_SECRET;
+    if (rc)
         secret_drop(out);
-        rc = E_NO_SECRET;
-    }
     return blamed_path(blamed, path, rc);
 }
 
 /* --- programs, credentials, terminal ---------------------------------------------------- */
 
-static int from_program(const char *command, struct secret *out)
+int secret_program(const char *command, struct secret *out)
 {
     *out = (struct secret){ .kind = SLOT_PASSPHRASE, .bytes = secret_alloc(PASSPHRASE_MAX + 2) };
     if (!out->bytes)
         return -ENOMEM;
-    ssize_t len = external_run(command, out->bytes, PASSPHRASE_MAX + 2);
+    ssize_t len = external_run(command, NULL, out->bytes, PASSPHRASE_MAX + 2);
     if (len < 0) {
         secret_drop(out);
         return (int)len;
@@ -218,7 +218,7 @@ int secret_get(const struct sources *s, const struct id128 *vault, const char *p
     if (s->keyfile)
         return secret_keyfile(s->keyfile, out, blamed);
     if (s->extpass)
-        return blamed_path(blamed, s->extpass, from_program(s->extpass, out));
+        return blamed_path(blamed, s->extpass, secret_program(s->extpass, out));
     if (confirm)  /* a new one: credentials hold the present one */
         return ask_confirmed(prompt, out);
     int rc = from_credentials(vault, out, blamed);

@@ -122,11 +122,9 @@ ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size)
         if (!noted)
             break;
         int sig = noted;
-        kill(getpid(), sig);
-        if (rc >= 0)
-            break;  /* it came with the answer */
-        if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
-            break;  /* ignored by our parent: then the answer is "interrupted" */
+        kill(getpid(), sig);  /* also when the answer came at the same moment */
+        if (rc >= 0 || (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU))
+            break;  /* ignored by our parent: then the answer counts, or is "interrupted" */
     }
     close(fd);
     return rc;

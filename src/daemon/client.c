@@ -252,6 +252,7 @@ static int unmount_by(const struct daemon_ref *d)
 {
     struct ucred peer;
     char *answer = NULL;
+    int64_t mounted;
 
     int fd = connect_to(d->socket, &peer);
     if (fd < 0)
@@ -261,8 +262,9 @@ static int unmount_by(const struct daemon_ref *d)
     close(fd);
     if (!rc)
         rc = result_of(answer);
+    /* Turned away before it was heard, or heard and refused: the daemon goes on. */
+    bool refused = rc == -EPERM || rc == -EAGAIN || (rc && answer && daemon_json_number(answer, "mounted", &mounted));
     free(answer);
-    bool refused = rc == E_MOUNT_BUSY || rc == -EPERM || rc == -EAGAIN;
     if (pidfd >= 0) {
         if (!refused)
             wait_for_process(pidfd);

@@ -167,11 +167,11 @@ static bool do_unmount(struct control *c, int fd, struct buf *answer)
     bool closing = is_closing(c);
     int rc = closing ? 0 : served_release(c->served);
     if (rc && rc != E_NOT_MOUNTED) {
-        report_result(rc, answer);
+        report_refusal(rc, answer);
         return false;
     }
     if (!park(c, fd)) {
-        report_result(-EAGAIN, answer);
+        report_refusal(-EAGAIN, answer);
         return false;
     }
     if (!closing)

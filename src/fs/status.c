@@ -2,11 +2,23 @@
 /*
  * What the vault says about itself: free space, counts, and what is wrong.
  */
-#include "internal.h"
+#include "collecting.h"
+#include "seen.h"
 #include <sys/statvfs.h>
+
+/* Those that the audit log has too. */
+static void note(const struct fs *fs, enum fs_event event, int error)
+{
+    enum audit_event e = event == FS_EVENT_READ_ONLY ? AUDIT_READ_ONLY
+                       : event == FS_EVENT_REFUSED ? AUDIT_ALARM : AUDIT_PUBLISH_FAILED;
+
+    if (event == FS_EVENT_READ_ONLY || event == FS_EVENT_REFUSED || event == FS_EVENT_PUBLICATION_WAITS)
+        audit_append(fs->state->dir, NULL, e, error, NULL);
+}
 
 void fs_raise(struct fs *fs, enum fs_event event, int error)
 {
+    note(fs, event, error);
     if (fs->opt.event)
         fs->opt.event(fs->opt.event_ctx, event, error);
 }

@@ -22,7 +22,6 @@
  */
 #include "internal.h"
 #include "layout.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,20 +110,6 @@ static int locate(struct place *out, const char *path)
 
 static bool is_there(const struct place *p) { return p->path[p->existing] == '\0'; }
 
-static int check_empty(const char *path)
-{
-    DIR *dir = opendir(path);
-    int rc = 0;
-
-    if (!dir)
-        return -errno;
-    for (struct dirent *d; !rc && (d = readdir(dir));)
-        if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-            rc = E_STORE_NOT_EMPTY;
-    closedir(dir);
-    return rc;
-}
-
 /* May names be made in what exists of this path? */
 static int check_writable(const struct place *p)
 {
@@ -139,7 +124,7 @@ static int check_store(struct making *m)
 {
     int rc = locate(&m->store, m->o->store_path);
     if (!rc && is_there(&m->store))
-        rc = check_empty(m->store.path);
+        rc = store_vacant(m->store.path);
     else if (!rc && strchr(m->store.path + m->store.existing + 1, '/'))
         rc = -ENOENT;    /* store_create makes the directory, not those above it */
     if (!rc)
@@ -203,11 +188,11 @@ static int make_keys(struct making *m, const uint8_t recovery[KEY_SIZE])
 
     int rc = keyring_create(&m->keys, &m->vault, o->suite, recovery);
     if (!rc)
-        rc = keyring_set_slot(m->keys, SLOT_RECOVERY, recovery, KEY_SIZE, (struct kdf_cost){ 0, 0 }, false);
+        rc = keyring_set_slot(m->keys, 0, SLOT_RECOVERY, recovery, KEY_SIZE, (struct kdf_cost){ 0, 0 });
     if (!rc && o->passphrase)
-        rc = keyring_set_slot(m->keys, SLOT_PASSPHRASE, o->passphrase, o->passphrase_len, o->cost, false);
+        rc = keyring_set_slot(m->keys, 0, SLOT_PASSPHRASE, o->passphrase, o->passphrase_len, o->cost);
     if (!rc && o->keyfile)
-        rc = keyring_set_slot(m->keys, SLOT_KEYFILE, o->keyfile, o->keyfile_len, o->cost, false);
+        rc = keyring_set_slot(m->keys, 0, SLOT_KEYFILE, o->keyfile, o->keyfile_len, o->cost);
     if (!rc)
         rc = vault_header_make(m->header, &h, keyring_epoch_key(m->keys, 0));
     return rc;
@@ -242,6 +227,8 @@ static int fill_state(struct making *m)
         rc = place_claim(s->dir, m->store.path);
     if (!rc)
         rc = ballast_make(s->dir);
+    if (!rc)
+        audit_append(s->dir, m->keys, AUDIT_VAULT_MADE, 0, AUDIT_FIELDS(AUDIT_WORD("suite", suite_name(m->o->suite))));
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
 }
 

@@ -4,7 +4,9 @@
  *
  * The header is what makes a directory a store, so whoever sees it sees a
  * complete one.  On error exactly what was made here is removed again:
- * directories by rmdir, which spares what somebody else put in meanwhile.
+ * directories by rmdir, which spares what somebody else put in meanwhile.  What
+ * a killed creation left (the directories, empty, and perhaps a header without
+ * its name) counts as nothing, and is used.
  */
 #include "internal.h"
 #include <dirent.h>
@@ -22,10 +24,11 @@ struct making {
     bool made_root, made_segments, made_header;
 };
 
-static int require_empty(int dir)
+/* Calls visit for each entry of a directory below `dir`; a non-zero return ends it. */
+static int each_entry(int dir, const char *name, int (*visit)(int dir, const char *name))
 {
     const struct dirent *e;
-    int rc = 0, fd = reach_dir(dir, ".");
+    int rc = 0, fd = reach_dir(dir, name);
 
     if (fd < 0)
         return fd;
@@ -37,10 +40,45 @@ static int require_empty(int dir)
     }
     while (!rc && (errno = 0, e = readdir(d)))
         if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-            rc = E_STORE_NOT_EMPTY;
+            rc = visit(fd, e->d_name);
     if (!rc && errno)
         rc = -errno;
     closedir(d);
+    return rc;
+}
+
+static int refuse(int dir, const char *name)
+{
+    (void)dir, (void)name;
+    return E_STORE_NOT_EMPTY;
+}
+
+static int expect_empty_fan(int dir, const char *name)
+{
+    int rc = is_fan_name(name) ? each_entry(dir, name, refuse) : E_STORE_NOT_EMPTY;
+    return rc == E_FORMAT ? E_STORE_NOT_EMPTY : rc;
+}
+
+static int expect_leftover(int dir, const char *name)
+{
+    if (is_hidden_name(name))
+        return 0;
+    int rc = strcmp(name, SEGMENTS) ? E_STORE_NOT_EMPTY : each_entry(dir, name, expect_empty_fan);
+    return rc == E_FORMAT ? E_STORE_NOT_EMPTY : rc;
+}
+
+static int remove_hidden(int dir, const char *name)
+{
+    return is_hidden_name(name) && unlinkat(dir, name, 0) ? -errno : 0;
+}
+
+int store_vacant(const char *path)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -errno;
+    int rc = each_entry(dir, ".", expect_leftover);
+    close(dir);
     return rc;
 }
 
@@ -53,14 +91,15 @@ static int make_root(struct making *m)
     m->root = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (m->root < 0)
         return -errno;
-    return require_empty(m->root);
+    int rc = each_entry(m->root, ".", expect_leftover);
+    return rc ? rc : each_entry(m->root, ".", remove_hidden);
 }
 
 static int make_directories(struct making *m)
 {
     char name[FAN_NAME];
 
-    if (mkdirat(m->root, SEGMENTS, STORE_DIR_MODE))
+    if (mkdirat(m->root, SEGMENTS, STORE_DIR_MODE) && errno != EEXIST)
         return -errno;
     m->made_segments = true;
     m->segments = reach_dir(m->root, SEGMENTS);
@@ -68,7 +107,7 @@ static int make_directories(struct making *m)
         return m->segments;
     for (; m->fans < FAN_OUT; m->fans++) {
         fan_name((uint8_t)m->fans, name);
-        if (mkdirat(m->segments, name, STORE_DIR_MODE))
+        if (mkdirat(m->segments, name, STORE_DIR_MODE) && errno != EEXIST)
             return -errno;
     }
     int rc = io_sync_dir(m->segments, FAULT_store_dir_sync);

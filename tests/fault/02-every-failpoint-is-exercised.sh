@@ -162,9 +162,7 @@ check_init() {
         grep -q '[a-z0-9]' "$SHEET" || fail "a store whose recovery key nobody has, $what"
         [ -e "$STATE" ] || fail "a store without a state, $what"
     else
-        # Empty directories are all that may be in the way, and the user is told.
         same "files in a store without a header, $what" "" "$(find "$STORE" -type f 2>/dev/null || true)"
-        [ ! -d "$STORE" ] || find "$STORE" -mindepth 1 -type d -empty -delete
         SHEET=$place/second-sheet
         "$ECLUSE" init --passfile "$PASS" --recovery-out "$SHEET" --state "$STATE" "$STORE" >"$TMP/again" 2>&1 ||
             fail "init cannot be run again, $what: $(cat "$TMP/again")"

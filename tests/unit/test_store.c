@@ -214,6 +214,37 @@ START_TEST(a_store_is_made_in_an_empty_directory_but_not_in_another)
 }
 END_TEST
 
+START_TEST(what_a_killed_creation_left_is_in_nobodys_way)
+{
+    const char *hidden = ".~ecluse-00112233445566778899aabbccddeeff.tmp";
+
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    int dir = open(path, O_RDONLY | O_DIRECTORY);
+    ck_assert_int_eq(mkdirat(dir, "segments", 0755), 0);
+    ck_assert_int_eq(mkdirat(dir, "segments/00", 0755), 0);
+    ck_assert_int_eq(mkdirat(dir, "segments/7f", 0755), 0);
+    write_in(dir, hidden, "half a header", 13);
+    ck_assert_int_eq(store_vacant(path), 0);
+
+    static const char *const others[] = { "segments/0g", "segments/7f/object", "other" };
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+        write_in(dir, others[k], "x", 1);
+        ck_assert_int_eq(store_vacant(path), E_STORE_NOT_EMPTY);
+        ck_assert_int_eq(store_create(path, &vault, "h", 1), E_STORE_NOT_EMPTY);
+        ck_assert(exists(dir, hidden));
+        ck_assert_int_eq(unlinkat(dir, others[k], 0), 0);
+    }
+    ck_assert_int_eq(symlinkat("/", dir, "segments/80"), 0);
+    ck_assert_int_eq(store_vacant(path), E_STORE_NOT_EMPTY);
+    ck_assert_int_eq(unlinkat(dir, "segments/80", 0), 0);
+
+    ck_assert_int_eq(store_create(path, &vault, "h", 1), 0);
+    ck_assert(!exists(dir, hidden));
+    ck_assert(exists(dir, "segments/ff"));
+    close(dir);
+}
+END_TEST
+
 START_TEST(a_failed_creation_removes_what_it_made_and_only_that)
 {
     struct rlimit was, none = { 0, 0 };
@@ -732,6 +763,7 @@ static TCase *without_store(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, set_up_empty, tear_down);
     tcase_add_test(t, a_store_is_made_in_an_empty_directory_but_not_in_another);
+    tcase_add_test(t, what_a_killed_creation_left_is_in_nobodys_way);
     tcase_add_test(t, a_failed_creation_removes_what_it_made_and_only_that);
     tcase_add_test(t, what_is_not_a_store_is_told_from_what_is_missing);
     return t;
