@@ -29,6 +29,7 @@ struct statvfs;
     X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
     X(PUBLICATION_RESUMES, "publication-resumes") \
     X(REFUSED, "refused")                           /* an object is not authentic; the first */ \
+    X(NOT_ARRIVED, "not-arrived")                   /* an object that is needed is absent or short */ \
     X(DIED, "died")                                 /* raised by the daemon: the one before was killed */ \
     X(BESIDE, "beside")                             /* and: something is in the folder below the mount */
 

@@ -69,6 +69,8 @@ int io_replace_file(int dirfd, const char *name, const void *bytes, size_t len, 
 /* Reads a whole file of at most `limit` bytes into a malloc'd buffer that the
  * caller frees; -EFBIG when larger. */
 int io_read_file(int dirfd, const char *name, size_t limit, uint8_t **out, size_t *len);
+/* The same of a file that is open, from its start. */
+int io_read_fd(int fd, size_t limit, uint8_t **out, size_t *len);
 /* mkdir -p with `mode` for what is created. */
 int io_make_dirs(const char *path, mode_t mode);
 /* True when `inner` is `outer` or lies below it; both existing, absolute, real. */

@@ -29,6 +29,8 @@ void recovery_format(const uint8_t key[KEY_SIZE], char out[RECOVERY_TEXT]);
  * groups counts). 0; E_RECOVERY_KEY with *bad_group = 1…13, or 0 when no run
  * of 13 groups is there. */
 int recovery_parse(const char *text, size_t len, uint8_t key[KEY_SIZE], int *bad_group);
+/* Is text (as forgiving as above) group 1…13 of the key, and nothing more? */
+bool recovery_has_group(const uint8_t key[KEY_SIZE], int group, const char *text, size_t len);
 
 struct keyring;
 
@@ -72,7 +74,8 @@ int keyring_set_slot(struct keyring *k, unsigned number, enum slot_kind kind, co
 int keyring_set_label(struct keyring *k, unsigned number, const char *label);
 /* E_NO_SLOT; E_NO_LAST_SLOT when it is the only one. Save afterwards. */
 int keyring_remove_slot(struct keyring *k, unsigned number);
-/* Crash-safe replacement of dirfd/name. The keyring must be unlocked. */
+/* Crash-safe replacement of dirfd/name, whose directory is ours alone. The keyring must be
+ * unlocked. */
 int keyring_save(const struct keyring *k, int dirfd, const char *name);
 void keyring_free(struct keyring *k);
 

@@ -12,7 +12,7 @@
  * The question is asked after the vault is unlocked and with the figures at hand;
  * without a terminal it takes --yes.  The answer is logged (ECL-0325, ECL-0328).
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <ecluse/log.h>
 #include <ecluse/store.h>
@@ -220,6 +220,12 @@ static int run(struct accept *a, int argc, char **argv)
     rc = a->state ? path_real(a->state, a->state_dir) : 0;
     if (rc)
         return complain(rc, a->state);
+    rc = policy_allows(&(struct policy_use){
+        .command = "accept", .store = a->store, .state = a->state, .state_dir = a->state ? a->state_dir : NULL,
+        .sources = &a->sources, .slots = a->sources.keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
+    });
+    if (rc)
+        return rc;
     log_open(LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     rc = vault_open(&v, a->store, a->state ? a->state_dir : NULL, a->blamed);
     if (!rc && a->older && (rc = place_check(v.state.path, a->store)))

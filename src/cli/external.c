@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,11 +114,33 @@ static ssize_t read_all(int fd, uint8_t *out, size_t size)
     return -EFBIG;
 }
 
+/* `input` is closed. */
+static ssize_t run(char *const argv[], int input, uint8_t *out, size_t size)
+{
+    int output = -1, status = -1;
+    pid_t pid;
+
+    ssize_t rc = start(argv, input, &pid, &output);
+    if (input >= 0)
+        close(input);
+    if (rc)
+        return rc;
+    rc = read_all(output, out, size);
+    close(output);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? rc : E_NO_SECRET;
+}
+
+ssize_t external_run_words(char *const argv[], uint8_t *out, size_t size)
+{
+    return run(argv, -1, out, size);
+}
+
 ssize_t external_run(const char *command, const struct secret *in, uint8_t *out, size_t size)
 {
     char *argv[ARGUMENTS_MAX + 1];
-    int input = -1, output = -1, status = -1;
-    pid_t pid;
+    int input = -1;
 
     char *room = malloc(strlen(command) + 1);
     ssize_t rc = room ? split_command(command, room, argv) : -ENOMEM;
@@ -126,15 +149,21 @@ ssize_t external_run(const char *command, const struct secret *in, uint8_t *out,
         rc = input < 0 ? input : 0;
     }
     if (!rc)
-        rc = start(argv, input, &pid, &output);
-    if (input >= 0)
-        close(input);
+        rc = run(argv, input, out, size);
     free(room);
-    if (rc)
-        return rc;
-    rc = read_all(output, out, size);
-    close(output);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? rc : E_NO_SECRET;
+    return rc;
+}
+
+bool external_here(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[PATH_MAX];
+
+    for (const char *end; path && *path; path = *end ? end + 1 : end) {
+        end = strchrnul(path, ':');
+        int n = snprintf(file, sizeof file, "%.*s/%s", (int)(end - path), path, program);
+        if (*path == '/' && n < PATH_MAX && access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
 }

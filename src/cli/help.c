@@ -8,14 +8,17 @@
 static const struct topic { const char *name, *text; } topics[] = {
     { "init", N_(
       "ecluse init [--passfile F | --extpass COMMAND] [--keyfile F] [--recovery-out F]\n"
-      "            [--suite S] [--state DIR] STORE\n"
+      "            [--confirm[=COMMAND]] [--suite S] [--state DIR] STORE\n"
       "\n"
       "Makes a new vault whose ciphertext goes to STORE, a missing or empty folder.\n"
       "\n"
       "  --passfile F      the passphrase is in the file F (“-”: standard input)\n"
       "  --extpass COMMAND the passphrase is what COMMAND prints; no shell is involved\n"
       "  --keyfile F       the content of F opens the vault too (alone: instead of a passphrase)\n"
-      "  --recovery-out F  writes the recovery sheet to the new file F, not to the terminal\n"
+      "  --recovery-out F  writes the recovery sheet to the new file F, not to the terminal;\n"
+      "                    a page to print, with a QR code, when F ends in .html\n"
+      "  --confirm         asks for one group of the recovery key, and else makes nothing\n"
+      "  --confirm=COMMAND the group is what COMMAND, given its number, prints\n"
       "  --suite S         aes-256-gcm or chacha20-poly1305 (default: the faster one here)\n"
       "  --state DIR       keeps the local state below DIR\n") },
     { "mount", N_(
@@ -171,6 +174,17 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Nothing is turned back: the folder keeps all its names. What this device has not\n"
       "published is published; files whose contents are gone are named, and give an error\n"
       "until their objects come back. The answer is noted in the log.\n") },
+    { "askpass", N_(
+      "ecluse askpass [--new] [--retry] [--with pinentry | zenity | terminal] [TEXT]\n"
+      "ecluse askpass --probe\n"
+      "\n"
+      "Asks for a passphrase in a window (pinentry, else zenity), else on the terminal,\n"
+      "and writes it to standard output: --extpass 'ecluse askpass'.\n"
+      "\n"
+      "  --new             for a new one: its strength is shown, and it is typed twice\n"
+      "  --retry           says that the last one was wrong\n"
+      "  --with MEANS      by this means only\n"
+      "  --probe           asks nothing; exit code 0 when there can be a window\n") },
     { "audit", N_(
       "ecluse audit show [--since DATE] [--json] [--state DIR] STORE\n"
       "ecluse audit verify [--unlock | --passfile F | --extpass COMMAND | --keyfile F]\n"
@@ -215,6 +229,15 @@ static const struct topic { const char *name, *text; } topics[] = {
       "Copies what is in a mounted vault, or in a folder of it, into the folder DEST, in the\n"
       "clear. DEST is made when it is missing. Nothing is replaced, and the same command goes\n"
       "on after an interruption. Options and exit codes as for import.\n") },
+    { "policy", N_(
+      "ecluse policy check [--json] [-o OPTIONS] [STORE [MOUNTPOINT]]\n"
+      "\n"
+      "Explains the policy of this computer, /etc/ecluse/policy.conf, rule by rule, and tells\n"
+      "whether it would let that store, mountpoint and these mount options through (exit code\n"
+      "15: it would not, or the policy is not valid). See ecluse-policy.conf(5).\n"
+      "\n"
+      "  -o OPTIONS        mount options, with commas between\n"
+      "  --json            the same for programs\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -242,12 +265,14 @@ static void overview(void)
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
         "  ecluse doctor [STORE]             will a vault work here?\n"
+        "  ecluse policy check               what the policy of this computer allows\n"
+        "  ecluse askpass                    asks for a passphrase in a window, for --extpass\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"
         "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
         "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
-        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out.\n"));
+        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out,\n15 policy.\n"));
 }
 
 int help_for(const char *command)

@@ -31,6 +31,9 @@
 
 /* Finds out the user's language; before anything is said. */
 void message_start(void);
+bool message_is_french(void);
+/* From now on that one, "fr" or "en", whatever the environment says. */
+void message_language(const char *language);
 /* "ecluse: SUBJECT: SENTENCE"; returns the exit code of the error. */
 int complain(int error, const char *subject);
 /* The sentence of an error, in the language of all other messages. */
@@ -91,7 +94,7 @@ enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
     OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
     OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
-    OPTION_CROSS_MOUNTS,
+    OPTION_CROSS_MOUNTS, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY, OPTION_WITH, OPTION_PROBE,
 };
 /* The number of a slot, once. EXIT_DONE, or EXIT_USAGE after saying why. */
 int slot_option(unsigned *slot, const char *command, const char *value);
@@ -107,11 +110,12 @@ bool path_within(const char *path, const char *outer);
 /* Syncs the directory in which `path`, which exists, is. */
 int path_sync_parent(const char *path, enum fault_point point);
 
-/* --- secret.c, terminal.c, external.c ------------------------------------------------------ */
+/* --- secret.c ------------------------------------------------------------------------------ */
 
 #define PASSPHRASE_MAX 1024u
 #define KEYFILE_LEAST 32u
 #define KEYFILE_MAX 8192u
+#define SHEET_MAX 65536u    /* a recovery sheet */
 
 /* A secret in guarded memory that the caller frees with secret_free. `blamed`
  * (PATH_MAX bytes) receives what an error is about. `vault` may be NULL. */
@@ -124,12 +128,31 @@ int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_program(const char *command, struct secret *out);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
+/* False too when its strength cannot be told (*bits: an error). */
+bool secret_is_weak(const struct secret *s, int *bits);
 int secret_copy(const struct secret *from, struct secret *to);
 /* What guessing shall cost: calibrated for passphrases, and no less than `least`; nothing
  * for what cannot be guessed. */
 struct kdf_cost secret_cost(const struct secret *s, struct kdf_cost least);
 /* EXIT_USAGE, after saying so, when more than one source is given. */
 int sources_check(const struct sources *s, const char *command);
+
+/* --- aside.c, strength.c ------------------------------------------------------------------- */
+
+/* Runs `work` in a child; what it puts into out (bytes, or -1) comes back. Bytes or an error. */
+typedef ssize_t aside_work(const void *in, size_t len, uint8_t *out, size_t size);
+ssize_t aside_run(aside_work *work, const void *in, size_t len, uint8_t *out, size_t size);
+
+/* Bits that a guesser has to search; limits of what the words say. */
+#define STRENGTH_WEAK 35
+#define STRENGTH_FAIR 50
+#define STRENGTH_GOOD 70
+/* An estimate, or an error: then nothing can be said. */
+int strength_bits(const uint8_t *text, size_t len);
+/* "weak" … "very good". */
+const char *strength_words(int bits);
+
+/* --- terminal.c, external.c ------------------------------------------------------------------ */
 
 bool terminal_here(void);
 /* Asks on the controlling terminal. Bytes read, or E_NO_TERMINAL, -EINTR… */
@@ -139,11 +162,31 @@ int terminal_show(const char *text);
  * bytes, or our own standard input when that is NULL. Bytes or an error; E_NO_SECRET when
  * the program fails. */
 ssize_t external_run(const char *command, const struct secret *in, uint8_t *out, size_t size);
+/* The same with its words, and our own standard input. */
+ssize_t external_run_words(char *const argv[], uint8_t *out, size_t size);
+/* Is it in PATH? */
+bool external_here(const char *program);
 
-/* --- sheet.c: the recovery sheet --------------------------------------------------------------- */
+/* --- pinentry.c: a window for secrets --------------------------------------------------------- */
+
+struct pinentry { pid_t pid; int fd; char *line; size_t used, shown; };
+/* Starts the program and greets it. Then any number of the others, and pinentry_end. */
+int pinentry_start(struct pinentry *p, const char *program);
+/* "COMMAND text"; what it does not know is no error. */
+int pinentry_set(struct pinentry *p, const char *command, const char *text);
+/* Asks. Bytes, E_NO_SECRET when the user gave up, or an error of the program.
+ * *repeated: it was typed twice, and both were the same. */
+ssize_t pinentry_ask(struct pinentry *p, uint8_t *out, size_t size, bool *repeated);
+/* 1: the first button, 0: the other one, E_NO_SECRET: given up. */
+int pinentry_confirm(struct pinentry *p);
+void pinentry_end(struct pinentry *p);
+
+/* --- sheet.c, sheet_html.c: the recovery sheet --------------------------------------------------------------- */
 
 /* Text in guarded memory, or NULL. */
 char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store);
+/* The same as a page to print, with a QR code. */
+char *sheet_html(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store);
 
 /* --- vault.c: a store's header and this device's state, for commands ------------------------------ */
 
@@ -192,10 +235,12 @@ int command_check(int argc, char **argv);
 int command_manifest(int argc, char **argv);
 int command_salvage(int argc, char **argv);
 int command_accept(int argc, char **argv);
+int command_askpass(int argc, char **argv);
 int command_audit(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
+int command_policy(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

@@ -81,6 +81,15 @@ bool message_is_plain(void)
     return plain;
 }
 
+bool message_is_french(void) { return french; }
+
+void message_language(const char *language)
+{
+    unsetenv("LANGUAGE");
+    setenv("LC_ALL", strcmp(language, "fr") ? "C.UTF-8" : "fr_CA.UTF-8", 1);
+    message_start();
+}
+
 /* --- errors ------------------------------------------------------------------------ */
 
 static const char *domain_sentence(int error)

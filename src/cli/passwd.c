@@ -7,7 +7,7 @@
  * the one that was given, or the only one there is, and is stretched no less; a
  * key file is added to what is there.  “ecluse key” does the rest.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +139,21 @@ static int set_passphrase(struct passwd *p, struct vault_ref *v, const struct sl
 }
 
 /* An exit code; what is wrong was said. */
+/* The way in that is used, and those that are made. */
+static int check_policy(const struct passwd *p)
+{
+    struct sources s = p->old;
+
+    s.passfile = s.passfile ? s.passfile : p->new.passfile;
+    s.keyfile = s.keyfile ? s.keyfile : p->add_keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "passwd", .store = p->store, .state = p->state, .state_dir = p->state ? p->state_dir : NULL,
+        .sources = &s,
+        .slots = (p->add_keyfile ? 1u << SLOT_KEYFILE : 0) |
+                 (p->new.passfile || !p->add_keyfile ? 1u << SLOT_PASSPHRASE : 0),
+    });
+}
+
 static int change(struct passwd *p, struct vault_ref *v)
 {
     bool passphrase = p->new.passfile || !p->add_keyfile;
@@ -177,6 +192,9 @@ static int run(struct passwd *p, int argc, char **argv)
         if (rc)
             return complain(rc, p->state);
     }
+    rc = check_policy(p);
+    if (rc)
+        return rc;
     rc = complain(vault_open(&v, p->store, p->state ? p->state_dir : NULL, p->blamed), p->blamed);
     if (!rc)
         rc = change(p, &v);

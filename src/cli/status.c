@@ -120,6 +120,16 @@ static void say_heads(const char *json)
     }
 }
 
+/* What the notification said, for as long as it holds. */
+static void say_event(const char *json, enum fs_event event, int error)
+{
+    char summary[256], sentence[PATH_MAX + 512], mountpoint[PATH_MAX];
+
+    event_text(event, error, text(json, "mountpoint", mountpoint), summary, sizeof summary, sentence, sizeof sentence);
+    /* TRANSLATORS: a warning: what happened, and what to do */
+    printf(_("  ! %s: %s\n"), summary, sentence);
+}
+
 static void say_warnings(const char *json)
 {
     char name[PATH_MAX];
@@ -139,12 +149,16 @@ static void say_warnings(const char *json)
     if (number(json, "older"))
         printf("%s", _("  ! the store lacks what this device has already seen: nothing is published until it is\n"
                        "    complete again, or until it is unmounted and accepted (ecluse accept --older)\n"));
+    if (missing)
+        say_event(json, FS_EVENT_NOT_ARRIVED, E_NOT_ARRIVED);
+    if (refused)
+        say_event(json, FS_EVENT_REFUSED, E_AUTH);
     if (daemon_json_number(json, "publish_code", &code) && code)
-        printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
+        say_event(json, FS_EVENT_PUBLICATION_WAITS, (int)code);
     if (number(json, "no_space"))
-        printf(_("  ! no space for the local state: changes are refused, deletions are not\n"));
+        say_event(json, FS_EVENT_NO_SPACE, -ENOSPC);
     if (*text(json, "latched", name))
-        printf(_("  ! read-only since a disk error; mount it again\n"));
+        say_event(json, FS_EVENT_READ_ONLY, strcmp(name, "EIO") == 0 ? -EIO : E_LATCHED);
     if (number(json, "cloned"))
         printf("  ! %s\n", words_for_clone(number(json, "read_only")));
 }

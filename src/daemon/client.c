@@ -262,8 +262,10 @@ static int unmount_by(const struct daemon_ref *d)
     close(fd);
     if (!rc)
         rc = result_of(answer);
-    /* Turned away before it was heard, or heard and refused: the daemon goes on. */
-    bool refused = rc == -EPERM || rc == -EAGAIN || (rc && answer && daemon_json_number(answer, "mounted", &mounted));
+    /* Turned away before it was heard, or heard and refused: the daemon goes on. Daemons of before
+     * an upgrade do not say that they are still mounted. */
+    bool refused = rc == -EPERM || rc == -EAGAIN || rc == E_MOUNT_BUSY ||
+                   (rc && answer && daemon_json_number(answer, "mounted", &mounted));
     free(answer);
     if (pidfd >= 0) {
         if (!refused)

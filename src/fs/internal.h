@@ -129,6 +129,7 @@ struct fs {
     atomic_bool no_space;                  /* a commit found the disk full */
     atomic_ullong activity;                /* counts mutations, for the publisher's quiet */
     atomic_ullong refused, missing, foreign;
+    atomic_bool told_missing;              /* somebody was told; until all is there again */
     atomic_int publish_error;
     bool threads;
 };
@@ -208,6 +209,8 @@ int publish_final(struct fs *fs);              /* at the end, without the thread
 
 /* --- status.c, open.c, range.c --------------------------------------------------------- */
 void fs_raise(struct fs *fs, enum fs_event event, int error);
+/* Raises FS_EVENT_NOT_ARRIVED, once until a survey finds everything there. */
+void fs_tell_missing(struct fs *fs);
 
 pthread_rwlock_t *data_lock(struct fs *fs, uint64_t ino);
 /* Those of two files, exclusive; they may be one. */

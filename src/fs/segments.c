@@ -126,6 +126,8 @@ void segment_refused(struct fs *fs, uint32_t number, int rc)
     log_error("ECL-0201 segment %s: %s", id, error_name(rc));
     if ((rc == E_AUTH || rc == E_FORMAT) && !atomic_fetch_add(&fs->refused, 1))
         fs_raise(fs, FS_EVENT_REFUSED, rc);
+    if (rc == E_NOT_ARRIVED)
+        fs_tell_missing(fs);
 }
 
 /* Opens the file, wherever it is; called without any lock on a private copy. */

@@ -23,6 +23,12 @@ void fs_raise(struct fs *fs, enum fs_event event, int error)
         fs->opt.event(fs->opt.event_ctx, event, error);
 }
 
+void fs_tell_missing(struct fs *fs)
+{
+    if (!atomic_exchange(&fs->told_missing, true))
+        fs_raise(fs, FS_EVENT_NOT_ARRIVED, E_NOT_ARRIVED);
+}
+
 /* New bytes must fit into the state first and into the store later: what is
  * free is the lesser of both, in the store's units. */
 int fs_statvfs(struct fs *fs, struct statvfs *out)
@@ -152,6 +158,10 @@ int fs_survey(struct fs *fs)
         return rc;
     rc = fresh_look(fs);
     atomic_store(&fs->missing, s.missing);
+    if (s.missing)
+        fs_tell_missing(fs);
+    else
+        atomic_store(&fs->told_missing, false);
     atomic_store(&fs->foreign, s.foreign + atomic_load(&fs->planted));
     return rc == E_OLDER_STATE ? 0 : rc;
 }

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Each failpoint of FAULT_TABLE is killed at, failed and delayed at least once, in
-# one of ten scenarios: init, a session, the recovery from a dead daemon, a new
-# passphrase, a copied state, a store on another filesystem, a lone
+# one of eleven scenarios: init, a session, the recovery from a dead daemon, a new
+# passphrase, key slots, a copied state, a store on another filesystem, a lone
 # publication, a rebuild, a store that is collected, a tree that goes in and out.
 # Afterwards the vault is whole, and what was acknowledged is there.  The points are
 # asked from the table (tests/tools/points.c), and which of them a scenario passes
@@ -52,6 +52,20 @@ act_recovery() { mount_faulty && with_fault umount --state "$STATE" "$MNT"; }
 
 set_up_passwd() { make_vault && new_passphrase "$place/new"; }
 act_passwd() { with_fault passwd --passfile "$PASS" --new-passfile "$place/new" --state "$STATE" "$STORE"; }
+
+set_up_slots() { make_vault; }
+act_slots() {
+    with_fault key add --passfile "$PASS" --new-keyfile "$place/key" --generate --state "$STATE" "$STORE" &&
+        with_fault key remove --slot 1 --passfile "$PASS" --state "$STATE" "$STORE"
+}
+# Whatever the keyring names exists.
+check_slots() {
+    if "$ECLUSE" key list --state "$STATE" "$STORE" | grep -q 'key file'; then
+        "$ECLUSE" key test --keyfile "$place/key" --state "$STATE" "$STORE" >"$TMP/said" 2>&1 ||
+            fail "a slot whose key file is lost, $what: $(cat "$TMP/said")"
+    fi
+    whole
+}
 
 set_up_copy() {
     make_vault && mount_vault && load 25
@@ -213,7 +227,7 @@ whole() {
 
 # --- one run ---
 
-scenarios=${SCENARIOS:-init session recovery passwd copy elsewhere flush rebuild gc transfer}
+scenarios=${SCENARIOS:-init session recovery passwd slots copy elsewhere flush rebuild gc transfer}
 
 clean_up() {
     mountpoint -q "$MNT" 2>/dev/null && leave_corpse
