@@ -65,7 +65,7 @@ static int copy_one(int from, int to, const char *name, char *value)
 
 static bool is_in(const char *list, ssize_t len, const char *name)
 {
-    for (const char *s = list; s < list + len; s += strlen(s) + 1)
+    for (const char *s = list; s && s < list + len; s += strlen(s) + 1)
         if (strcmp(s, name) == 0)
             return true;
     return false;
