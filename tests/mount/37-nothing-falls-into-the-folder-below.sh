@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 as_root || skip "needs root to become another user, and for mount(8)"
 
+open_the_way
 make_vault
 # What root mounts is never there for others to write to, not for a moment.
 chmod 777 "$MNT"
@@ -20,12 +21,12 @@ kill_daemon
 touch "$TMP/end"
 wait $writer
 umount -l "$MNT"
+expect "the writer could reach the folder" as_user ls "$MNT"
 same "what fell into the folder below" "" "$(ls -A "$MNT")"
 mkdir "$TMP/mnt2"
 
 # Programs that write all the time while daemons die and are started again. fusermount3 wants a folder that
 # can be written: what falls in at that very moment is told, and refused at the next mount, never covered up.
-open_the_way
 theirs=$USER_HOME/theirs
 install -d -o 65534 -g 65534 -m 755 "$USER_HOME" "$theirs"
 install -o 65534 -g 65534 -m 600 "$PASS" "$USER_HOME/pass"
