@@ -117,6 +117,7 @@ install: all
 	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.ecluse
 	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.fuse.ecluse
 	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
+	install -D -m 644 docs/examples/policy.conf $(DESTDIR)$(PREFIX)/share/doc/ecluse/policy.conf
 	cd docs/man && for m in *.[158] */*.[158]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
 
