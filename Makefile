@@ -129,6 +129,7 @@ install: all
 	install -D -m 755 src/desk/ecluse-open $(DESTDIR)$(PREFIX)/bin/ecluse-open
 	install -D -m 755 src/desk/bookmark $(DESTDIR)$(PREFIX)/libexec/ecluse/bookmark
 	for d in $(DESK); do install -D -m 644 src/desk/$${d%%:*} $(DESTDIR)$(PREFIX)/share/$${d#*:}; done
+	install -D -m 644 docs/examples/policy.conf $(DESTDIR)$(PREFIX)/share/doc/ecluse/policy.conf
 	cd docs/man && for m in *.[158] */*.[158]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
 	for h in mount.fuse umount umount.fuse; do for l in . fr; do \

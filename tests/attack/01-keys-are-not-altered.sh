@@ -50,7 +50,7 @@ slot=$((40 + 132))
 for at in 12 27 28 59 60 83 84 115 131; do
     "$FORGE" flip "$keyring" $((slot + at)) && "$FORGE" sum "$keyring"
     refused 4 "byte $at of the slot"
-    same "the sentence for byte $at of the slot" "$sentence" "$(cat "$TMP/said")"
+    same "the sentence for byte $at of the slot" "$sentence" "$(grep -v '^ECL-0373 ' "$TMP/said")"
     restore "$keyring" "$TMP/keyring"
 done
 

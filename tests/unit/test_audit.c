@@ -6,6 +6,7 @@
 #include <check.h>
 #include <ecluse/audit.h>
 #include <ecluse/error.h>
+#include <ecluse/io.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -76,6 +77,67 @@ START_TEST(threads_and_processes_make_one_chain)
     ck_assert_int_eq(harm(keys, &r), AUDIT_WHOLE);
     ck_assert_uint_eq(r.records, 202);
     ck_assert_uint_ge(r.sealed, 2);
+}
+END_TEST
+
+/* The bytes of a file; the caller frees. */
+static uint8_t *contents(const char *name, size_t *len)
+{
+    uint8_t *bytes = NULL;
+    ck_assert_int_eq(io_read_file(dir, name, 1 << 20, &bytes, len), 0);
+    return bytes;
+}
+
+static void flip_each_bit(const char *name, size_t from, size_t to)
+{
+    struct audit_report r;
+    size_t len;
+    uint8_t *bytes = contents(name, &len);
+    int fd = openat(dir, name, O_RDWR);
+
+    ck_assert_int_ge(fd, 0);
+    for (size_t at = from; at < to && at < len; at++)
+        for (int bit = 0; bit < 8; bit++) {
+            uint8_t other = bytes[at] ^ (uint8_t)(1 << bit);
+            ck_assert_int_eq(pwrite(fd, &other, 1, (off_t)at), 1);
+            ck_assert_msg(harm(keys, &r) != AUDIT_WHOLE, "%s, byte %zu, bit %d", name, at, bit);
+            ck_assert_int_eq(pwrite(fd, &bytes[at], 1, (off_t)at), 1);
+        }
+    ck_assert_int_eq(harm(keys, &r), AUDIT_WHOLE);
+    close(fd);
+    free(bytes);
+}
+
+START_TEST(whatever_bit_is_another_one_it_is_found)
+{
+    audit_append(dir, keys, AUDIT_VAULT_MADE, 0, NULL);
+    audit_append(dir, NULL, AUDIT_UNLOCKED, E_PASSPHRASE, AUDIT_FIELDS(AUDIT_WORD("with", "passphrase")));
+    audit_append(dir, keys, AUDIT_UNLOCKED, 0, NULL);
+    audit_append(dir, NULL, AUDIT_ALARM, E_AUTH, NULL);      /* behind the head */
+    flip_each_bit("audit", 0, SIZE_MAX);
+    flip_each_bit("audit.head", 0, SIZE_MAX);
+}
+END_TEST
+
+START_TEST(wherever_it_is_cut_in_front_of_the_head_it_is_found)
+{
+    struct audit_report r;
+    size_t len, head;
+
+    audit_append(dir, keys, AUDIT_VAULT_MADE, 0, NULL);
+    audit_append(dir, keys, AUDIT_UNLOCKED, 0, NULL);
+    free(contents("audit", &head));
+    audit_append(dir, NULL, AUDIT_ALARM, E_AUTH, NULL);
+    uint8_t *bytes = contents("audit", &len);
+    int fd = openat(dir, "audit", O_RDWR);
+    for (size_t cut = 0; cut < len; cut++) {
+        ck_assert_int_eq(ftruncate(fd, (off_t)cut), 0);
+        ck_assert_int_eq(harm(NULL, &r) == AUDIT_WHOLE, cut == head);
+        ck_assert_int_eq(r.harm == AUDIT_INCOMPLETE, cut && bytes[cut - 1] != '\n');
+        ck_assert_int_eq(pwrite(fd, bytes, len, 0), (ssize_t)len);
+    }
+    close(fd);
+    free(bytes);
 }
 END_TEST
 
@@ -170,6 +232,8 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, threads_and_processes_make_one_chain);
+    tcase_add_test(t, whatever_bit_is_another_one_it_is_found);
+    tcase_add_test(t, wherever_it_is_cut_in_front_of_the_head_it_is_found);
     tcase_add_test(t, a_head_of_other_keys_is_forged);
     tcase_add_test(t, another_vaults_log_is_not_this_ones);
     tcase_add_test(t, what_cannot_be_noted_is_counted);
