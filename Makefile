@@ -6,7 +6,9 @@
 # make bench      measurements against peers, into docs/benchmarks.md
 # make soak       the random tests without an end: SOAK=seconds
 # make fuzz       each parser for FUZZ=60 seconds
-# make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR
+# make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR, units to UNITDIR
+# make deb        a package for Debian, into build/deb
+# make check-deb  installs, upgrades, purges it in a new Debian 12, and runs its units there (scripts/setup --package)
 # make pot        the texts to translate, from the sources into po/
 #
 # SAN=address,undefined|thread and FAULTS=1 build in folders of their own.
@@ -15,12 +17,13 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 SBINDIR ?= /usr/sbin
+UNITDIR ?= $(PREFIX)/lib/systemd
 CC      ?= gcc
 MSGFMT  ?= msgfmt
 FUZZ    ?= 60
 SOAK    ?= 3600
 LAYERS  := base crypto keys segment store index fs fuse daemon cli
-PKGS    := fuse3 libsodium sqlite3 libcrypto libutf8proc
+PKGS    := fuse3 libsodium sqlite3 libcrypto libutf8proc libqrencode
 
 BUILD := build$(if $(SAN),/$(SAN))$(if $(FAULTS),/faults)
 Q     := $(if $(V),,@)
@@ -35,7 +38,7 @@ override CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314
           -DECLUSE_VERSION='"$(VERSION)"' -DECLUSE_PREFIX='"$(PREFIX)"' \
           $(if $(FAULTS),-DECLUSE_FAULTS) $(shell pkg-config --cflags $(PKGS))
 override LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-LIBS   := $(shell pkg-config --libs $(PKGS)) -lpthread
+LIBS   := $(shell pkg-config --libs $(PKGS)) -lzxcvbn -lpthread
 
 SRC  := $(foreach l,$(LAYERS),$(sort $(wildcard src/$(l)/*.c)))
 OBJ  := $(SRC:src/%.c=$(BUILD)/%.o)
@@ -47,6 +50,10 @@ FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 TESTBIN := $(UNIT:tests/unit/%.c=$(BUILD)/tests/%) $(TOOL:tests/%.c=$(BUILD)/tests/%) $(CRASH)
 FUZZBIN := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 MO   := $(patsubst po/%.po,build/locale/%/LC_MESSAGES/ecluse.mo,$(wildcard po/*.po))
+
+DESK := ecluse.desktop:applications/ecluse.desktop ecluse.svg:icons/hicolor/scalable/apps/ecluse.svg \
+  ecluse-mime.xml:mime/packages/ecluse.xml ecluse-servicemenu.desktop:kio/servicemenus/ecluse.desktop \
+  ecluse-action.desktop:file-manager/actions/ecluse.desktop ecluse.nemo_action:nemo/actions/ecluse.nemo_action
 
 all: $(BUILD)/ecluse $(MO)
 
@@ -109,20 +116,41 @@ fuzz:
 pot:
 	$(Q)xgettext --keyword=_ --keyword=N_ --from-code=UTF-8 --package-name=ecluse --add-comments=TRANSLATORS \
 	  --sort-by-file -o po/ecluse.pot $(filter src/cli/%,$(SRC))
+	$(Q)xgettext --language=Shell --keyword=say --from-code=UTF-8 --package-name=ecluse --join-existing --sort-by-file -o po/ecluse.pot \
+	  src/desk/ecluse-open
 	$(Q)for po in po/*.po; do msgmerge --quiet --update --backup=none "$$po" po/ecluse.pot; done
 
 install: all
 	install -D -m 755 $(BUILD)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -d $(DESTDIR)$(SBINDIR)
-	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.ecluse
-	ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/mount.fuse.ecluse
+	for h in mount.ecluse mount.fuse.ecluse umount.ecluse umount.fuse.ecluse; do \
+	  ln -sf $(PREFIX)/bin/ecluse $(DESTDIR)$(SBINDIR)/$$h; done
 	for l in $(MO:build/locale/%=%); do install -D -m 644 build/locale/$$l $(DESTDIR)$(PREFIX)/share/locale/$$l; done
-	cd docs/man && for m in *.[18] */*.[18]; do \
+	install -D -m 755 src/desk/ecluse-open $(DESTDIR)$(PREFIX)/bin/ecluse-open
+	install -D -m 755 src/desk/bookmark $(DESTDIR)$(PREFIX)/libexec/ecluse/bookmark
+	for d in $(DESK); do install -D -m 644 src/desk/$${d%%:*} $(DESTDIR)$(PREFIX)/share/$${d#*:}; done
+	install -D -m 644 docs/examples/policy.conf $(DESTDIR)$(PREFIX)/share/doc/ecluse/policy.conf
+	cd docs/man && for m in *.[158] */*.[158]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
+	for h in mount.fuse umount umount.fuse; do for l in . fr; do \
+	  echo '.so man8/mount.ecluse.8' >$(DESTDIR)$(PREFIX)/share/man/$$l/man8/$$h.ecluse.8; done; done
+	install -D -m 755 src/share/libexec/lock-watch $(DESTDIR)$(PREFIX)/libexec/ecluse/lock-watch
+	cd src/share/completions && \
+	  install -D -m 644 ecluse.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ecluse && \
+	  install -D -m 644 _ecluse $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ecluse && \
+	  install -D -m 644 ecluse.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ecluse.fish
+	cd src/share/systemd && for u in */*.service; do install -d $(DESTDIR)$(UNITDIR)/$${u%/*} && \
+	  sed 's|/usr/\(bin\|libexec\)/|$(PREFIX)/\1/|' $$u >$(DESTDIR)$(UNITDIR)/$$u; done
+
+deb:
+	$(Q)scripts/deb/build
+
+check-deb: deb
+	$(Q)tests/run --limit 1800 tests/package/system.sh
 
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests fuzzers check engines soak bench fuzz pot install clean
+.PHONY: all tests fuzzers check engines soak bench fuzz pot install deb check-deb clean
 .DELETE_ON_ERROR:
 -include $(OBJ:.o=.d) $(TESTBIN:=.d) $(FUZZBIN:=.d)

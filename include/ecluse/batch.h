@@ -54,6 +54,7 @@ struct inode_row {
 };
 #define INODE_XATTRS 1u  /* has an xattr row */
 #define INODE_CHUNKS 2u  /* may have chunk rows (n >= 1) */
+#define INODE_SHARES 4u  /* may refer to blocks of other files */
 
 struct dirent_row {
     uint64_t parent;

@@ -87,7 +87,8 @@ bool kdf_cost_valid(struct kdf_cost cost);
 /* 0, -EINVAL outside the bounds (nothing is allocated), -ENOMEM. */
 int crypto_kdf(uint8_t out[KEY_SIZE], const void *secret, size_t secret_len,
                const uint8_t salt[SALT_SIZE], struct kdf_cost cost);
-/* The dearest cost that takes at most `milliseconds` here; never below the floor. */
-struct kdf_cost kdf_calibrate(unsigned milliseconds);
+/* The dearest cost that takes at most `milliseconds` here, and in nothing less than
+ * `least`, which is a valid one. */
+struct kdf_cost kdf_calibrate(struct kdf_cost least, unsigned milliseconds);
 
 #endif

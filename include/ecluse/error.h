@@ -28,6 +28,8 @@ enum exit_code {
     EXIT_STATE = 11,      /* state missing, damaged, or another vault's */
     EXIT_NOT_MOUNTED = 12,
     EXIT_SYSTEM = 13,     /* any other failure of the system */
+    EXIT_PARTIAL = 14,    /* done, but for what the report names */
+    EXIT_POLICY = 15,     /* the computer's policy forbids it, or is broken */
 };
 
 /*  X(code, value, errno, exit, English, French) */
@@ -73,12 +75,20 @@ enum exit_code {
       "the keyring is damaged", "le trousseau de clés est endommagé") \
     X(E_RECOVERY_KEY, -5022, EINVAL, EXIT_PASSPHRASE, \
       "the recovery key is mistyped", "la clé de récupération est mal saisie") \
+    X(E_UNCONFIRMED, -5029, EINVAL, EXIT_PASSPHRASE, \
+      "the recovery key was not confirmed; nothing was made", \
+      "la clé de récupération n’a pas été confirmée; rien n’a été créé") \
     X(E_RANDOM, -5023, EIO, EXIT_SYSTEM, \
       "the system's random generator failed", \
       "le générateur aléatoire du système a fait défaut") \
     X(E_NO_LAST_SLOT, -5024, EPERM, EXIT_PERMISSION, \
       "this would leave no way into the vault", \
       "il ne resterait plus aucun moyen d’ouvrir le coffre") \
+    X(E_SLOTS_FULL, -5025, EPERM, EXIT_PERMISSION, \
+      "all key slots are in use; remove one first", \
+      "tous les emplacements de clé sont occupés; supprimez-en un d’abord") \
+    X(E_NO_SLOT, -5026, ENOENT, EXIT_USAGE, \
+      "there is no key slot of that number", "aucun emplacement de clé ne porte ce numéro") \
     X(E_STATE_MISSING, -5030, ENOENT, EXIT_STATE, \
       "this device holds no state for this vault; it must be recovered first", \
       "cet appareil n’a pas d’état local pour ce coffre; il faut d’abord le récupérer") \
@@ -101,6 +111,9 @@ enum exit_code {
     X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
       "another device publishes into this store, and may need what would be removed", \
       "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \
+    X(E_STATE_SYNCED, -5038, EINVAL, EXIT_STATE, \
+      "the local state lies in a folder that a sync client copies; choose another place (--state)", \
+      "l’état local se trouve dans un dossier qu’un client de synchronisation copie; choisissez un autre emplacement (--state)") \
     X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
       "the mountpoint does not exist or is not a directory", \
       "le point de montage n’existe pas ou n’est pas un répertoire") \
@@ -118,6 +131,12 @@ enum exit_code {
       "des fichiers sont encore ouverts dans le dossier monté") \
     X(E_FUSE, -5046, EIO, EXIT_SYSTEM, \
       "FUSE is not available", "FUSE n’est pas disponible") \
+    X(E_FUSE_DENIED, -5047, EACCES, EXIT_PERMISSION, \
+      "/dev/fuse is closed to this user", \
+      "/dev/fuse est fermé à cet utilisateur") \
+    X(E_UNMOUNT, -5048, EIO, EXIT_SYSTEM, \
+      "fusermount3 could not unmount it; the log says why", \
+      "fusermount3 n’a pas pu le démonter; le journal dit pourquoi") \
     X(E_SECRET_EXPOSED, -5050, EACCES, EXIT_PERMISSION, \
       "the passphrase or key file can be read by other users", \
       "le fichier de phrase de passe ou de clé est lisible par d’autres utilisateurs") \
@@ -126,6 +145,18 @@ enum exit_code {
       "aucun terminal pour poser la question ou afficher la clé; utilisez les options de fichier") \
     X(E_NO_SECRET, -5052, ENOENT, EXIT_PASSPHRASE, \
       "no passphrase was given", "aucune phrase de passe n’a été fournie") \
+    X(E_KEYFILE_SHORT, -5053, EINVAL, EXIT_PASSPHRASE, \
+      "a key file has at least 32 bytes, and random ones", \
+      "un fichier de clé compte au moins 32 octets, choisis au hasard") \
+    X(E_NOT_KEPT, -5054, EIO, EXIT_SYSTEM, \
+      "the program failed, or did not give back the secret that it was to keep; the vault is unchanged", \
+      "le programme a échoué ou n’a pas rendu le secret qu’il devait conserver; le coffre est inchangé") \
+    X(E_POLICY, -5080, EPERM, EXIT_POLICY, \
+      "the policy of this computer does not allow it", \
+      "la politique de ce poste ne le permet pas") \
+    X(E_POLICY_BROKEN, -5081, EPERM, EXIT_POLICY, \
+      "the policy of this computer is not valid", \
+      "la politique de ce poste n’est pas valide") \
     X(E_USAGE, -5060, EINVAL, EXIT_USAGE, \
       "wrong usage", "utilisation incorrecte") \
     X(E_CONTROL, -5061, EPROTO, EXIT_SYSTEM, \

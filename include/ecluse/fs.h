@@ -28,7 +28,10 @@ struct statvfs;
     X(SPACE_BACK, "space-back") \
     X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
     X(PUBLICATION_RESUMES, "publication-resumes") \
-    X(REFUSED, "refused")                           /* an object is not authentic; the first */
+    X(REFUSED, "refused")                           /* an object is not authentic; the first */ \
+    X(NOT_ARRIVED, "not-arrived")                   /* an object that is needed is absent or short */ \
+    X(DIED, "died")                                 /* raised by the daemon: the one before was killed */ \
+    X(BESIDE, "beside")                             /* and: something is in the folder below the mount */
 
 enum fs_event {
 #define X(id, word) FS_EVENT_##id,
@@ -137,6 +140,8 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, const struct fs_
 int fs_release(struct fs *fs, uint64_t ino, int flags);
 /* Bytes read, 0 at the end of the file. Decrypts straight into buf. */
 ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off);
+/* The same, and the time of access stays (O_NOATIME). */
+ssize_t fs_peek(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off);
 /* All of size, or an error. `cached` when the kernel writes back its page
  * cache: then times are the kernel's business. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, const void *buf, size_t size, uint64_t off,
@@ -153,6 +158,9 @@ ssize_t fs_copy(struct fs *fs, uint64_t from, uint64_t from_off, uint64_t to, ui
 int fs_sync(struct fs *fs);
 /* Commit, then publish everything. */
 int fs_flush(struct fs *fs);
+/* fs_flush, then forgets what memory knows and nobody uses: what is read next comes
+ * from the index and from objects that are opened anew. */
+int fs_forget(struct fs *fs);
 /* What a round of collecting did, and what is left. */
 struct gc_report {
     uint64_t removed, removed_bytes;   /* objects taken out of the store */

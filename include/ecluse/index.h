@@ -40,6 +40,8 @@ bool index_settled(const struct index *ix);
 void index_on_damage(struct index *ix, void (*damaged)(void *ctx), void *ctx);
 /* Checkpoints the WAL, syncs, closes. The connection is gone whatever is returned. */
 int index_close(struct index *ix);
+/* Reads every page of an index that goes on after a crash: E_STATE_DAMAGED. */
+int index_verify(struct index *ix);
 /* The same without writing anything: for an index on which nothing was done. */
 void index_discard(struct index *ix);
 
@@ -152,6 +154,10 @@ int index_intend(struct index *ix, const struct publication_row *p, const struct
 /* One transaction: the intent is done, its segments (all STAGED ones with a
  * sha256 that belong to it) become PUBLISHED. */
 int index_published(struct index *ix, uint64_t seq);
+/* The same two at once, with the rows, of a publication that is in the store: all of it
+ * or nothing. Nothing is noted. Follow with index_sync. */
+int index_take(struct index *ix, const struct publication_row *p, const struct buf *rows, const struct buf *segments,
+               uint64_t generation);
 /* The newest publication; -ENOENT when there is none. */
 int index_last_publication(struct index *ix, struct publication_row *out);
 /* The newest one whose number is at most `upto`; -ENOENT. */

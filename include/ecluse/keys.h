@@ -29,10 +29,26 @@ void recovery_format(const uint8_t key[KEY_SIZE], char out[RECOVERY_TEXT]);
  * groups counts). 0; E_RECOVERY_KEY with *bad_group = 1…13, or 0 when no run
  * of 13 groups is there. */
 int recovery_parse(const char *text, size_t len, uint8_t key[KEY_SIZE], int *bad_group);
+/* Is text (as forgiving as above) group 1…13 of the key, and nothing more? */
+bool recovery_has_group(const uint8_t key[KEY_SIZE], int group, const char *text, size_t len);
 
 struct keyring;
 
-enum slot_kind { SLOT_PASSPHRASE = 1, SLOT_RECOVERY = 2, SLOT_KEYFILE = 3 };
+/*
+ * Slots: the ways in.  A number stays with its slot as long as it is there; a new
+ * one gets the lowest that is free, 1…SLOT_LIMIT.  What is kept for a command or in a
+ * credential is random text of our own making, so it is not stretched.
+ */
+#define SLOT_LIMIT 8u
+#define SLOT_LABEL 65u            /* NUL included */
+enum slot_kind { SLOT_PASSPHRASE = 1, SLOT_RECOVERY = 2, SLOT_KEYFILE = 3, SLOT_COMMAND = 4, SLOT_CREDENTIAL = 5 };
+struct slot_info {
+    unsigned number;
+    enum slot_kind kind;
+    struct kdf_cost cost;         /* zeros but for a passphrase */
+    int64_t made;                 /* when it was last written, seconds since 1970; 0: not known */
+    char label[SLOT_LABEL];       /* the owner's, for its owner; bytes that are no controls */
+};
 
 /* A new locked-open keyring for a new vault: epoch 0 and the device key from
  * the recovery key, a fresh actor id and a fresh local index key. */
@@ -41,21 +57,33 @@ int keyring_create(struct keyring **out, const struct id128 *vault, enum suite s
 /* Reads and parses dirfd/name. -ENOENT, E_KEYRING (checksum or bounds wrong),
  * E_NEWER_FORMAT. The result is locked until keyring_unlock. */
 int keyring_load(struct keyring **out, int dirfd, const char *name);
-/* Tries the slots of that kind. E_PASSPHRASE when none opens; E_KEYRING when
- * one opens but the file as a whole does not authenticate. */
+/* Tries the slots that such a secret may open: text (SLOT_PASSPHRASE) those of a
+ * command and of a credential too, and these first. E_PASSPHRASE when none opens;
+ * E_KEYRING when one opens but the file as a whole does not authenticate. On a keyring
+ * that is unlocked: is the secret a right one? */
 int keyring_unlock(struct keyring *k, enum slot_kind kind, const void *secret, size_t len);
-/* Adds a slot, or replaces the one of the same kind when `replace`. */
-int keyring_set_slot(struct keyring *k, enum slot_kind kind, const void *secret, size_t len,
-                     struct kdf_cost cost, bool replace);
-/* Crash-safe replacement of dirfd/name. The keyring must be unlocked. */
+/* The same with one slot only; E_NO_SLOT. */
+int keyring_unlock_slot(struct keyring *k, unsigned number, enum slot_kind kind, const void *secret, size_t len);
+/* The slot that opened last; 0 when none did. */
+unsigned keyring_opened_by(const struct keyring *k);
+/* Adds a slot (number 0), or replaces the one of that number, which keeps its number and
+ * label. E_SLOTS_FULL, E_NO_SLOT, -EINVAL, E_RECOVERY_KEY. Save afterwards. */
+int keyring_set_slot(struct keyring *k, unsigned number, enum slot_kind kind, const void *secret, size_t len,
+                     struct kdf_cost cost);
+/* -EINVAL when it is too long or has controls, E_NO_SLOT. */
+int keyring_set_label(struct keyring *k, unsigned number, const char *label);
+/* E_NO_SLOT; E_NO_LAST_SLOT when it is the only one. Save afterwards. */
+int keyring_remove_slot(struct keyring *k, unsigned number);
+/* Crash-safe replacement of dirfd/name, whose directory is ours alone. The keyring must be
+ * unlocked. */
 int keyring_save(const struct keyring *k, int dirfd, const char *name);
 void keyring_free(struct keyring *k);
 
-/* Valid when locked: */
+/* Valid when locked, and then only what the file says: */
 const struct id128 *keyring_vault(const struct keyring *k);
 size_t keyring_slots(const struct keyring *k);
-/* Kind and cost of slot i; -ENOENT beyond the last. */
-int keyring_slot(const struct keyring *k, size_t i, enum slot_kind *kind, struct kdf_cost *cost);
+/* The i-th slot in the order of the file; -ENOENT beyond the last. */
+int keyring_slot(const struct keyring *k, size_t i, struct slot_info *out);
 
 /* Valid when unlocked: */
 enum suite keyring_suite(const struct keyring *k);
@@ -68,6 +96,8 @@ uint32_t keyring_epoch(const struct keyring *k);  /* current epoch */
 const uint8_t *keyring_epoch_key(const struct keyring *k, uint32_t epoch);
 /* Random key of this device for index and journal; never leaves the keyring. */
 const uint8_t *keyring_local_key(const struct keyring *k);
+/* Takes over the local key of another one of the same vault, whose index is gone on with. */
+void keyring_take_local_key(struct keyring *k, const struct keyring *from);
 
 /* The vault header: the whole content of vault-<id>.ecl. */
 #define VAULT_HEADER_SIZE 128u

@@ -22,6 +22,7 @@ struct publication_segment {
     bool fresh;                    /* new with this publication */
     bool carrier;                  /* it holds this payload; fresh, length and hash unknown */
     bool again;                    /* not new, but told once more, by a part of a checkpoint */
+    bool gone;                     /* again, of one that the store lacked: it need not be there */
     uint64_t length;               /* fresh, not carrier, or again: size of the file, a size class */
     uint8_t sha256[SHA256_SIZE];   /* likewise: of the whole file; zeros: not known (again only) */
 };

@@ -82,13 +82,28 @@ struct reverse_run {
     const uint8_t *name;   /* borrowed; not NUL-terminated */
 };
 
+/* A run whose blocks stand in another segment, older than this one: of a file that
+ * shares them, so that the footer there may not name it. */
+struct borrowed_run {
+    struct reverse_run of;
+    const uint8_t *segment;   /* its id, 16 bytes; borrowed */
+    uint64_t size;            /* of the file */
+    uint32_t valid;           /* 1 … last: what of the last block still counts */
+};
+
 /* What a footer's payload carries besides the reverse map. */
 enum payload_kind { PAYLOAD_NONE = 0, PAYLOAD_PUBLICATION = 1, PAYLOAD_CHECKPOINT = 2 };
 
 /* The plaintext of a footer. Built by footer_begin, footer_run…, footer_end. */
 void footer_begin(struct buf *out, const uint64_t *actors, size_t actor_count);
 void footer_run(struct buf *out, const struct reverse_run *run);
-void footer_end(struct buf *out, enum payload_kind kind, const void *payload, size_t len);
+/* `borrowed` is what the three functions below made, or NULL. */
+void footer_end(struct buf *out, const struct buf *borrowed, enum payload_kind kind, const void *payload, size_t len);
+/* The segments that the runs are in; then the runs, ascending by inode. `segment` is a
+ * place among these; `before` the inode of the run before, at first 0. */
+void borrowed_begin(struct buf *out, const struct id128 *segments, size_t count);
+void borrowed_add(struct buf *out, uint64_t before, const struct borrowed_run *run, size_t segment);
+void borrowed_end(struct buf *out, uint64_t before);
 
 /* Reads a footer's plaintext; borrowed pointers point into it. */
 struct footer_view {
@@ -97,11 +112,15 @@ struct footer_view {
     enum payload_kind kind;
     const uint8_t *payload;
     size_t payload_len;
-    struct reader runs;
+    struct reader runs, borrowed;
+    const uint8_t *segments; /* ids of those that borrowed runs are in */
+    size_t segment_count;
+    struct borrowed_run file; /* where footer_next_borrowed is */
 };
 int footer_parse(const void *plain, size_t len, struct footer_view *out); /* E_FORMAT */
 /* 1 a run, 0 the end, E_FORMAT. */
 int footer_next(struct footer_view *v, struct reverse_run *out);
+int footer_next_borrowed(struct footer_view *v, struct borrowed_run *out);
 
 /*
  * Everything after the blocks: sealed footer, padding, trailer.  `used` is

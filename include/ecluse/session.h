@@ -26,6 +26,8 @@ struct session_options {
     bool acl;                 /* with -o owners: POSIX ACLs, enforced by the kernel */
 };
 
+/* The version of libfuse that is in use. */
+const char *session_library(void);
 /* -ENOMEM, E_FUSE. Mounts nothing yet; the strings are copied. */
 int session_new(struct session **out, const struct session_options *o);
 /* Mounts; as root on the directory `at` (-1: on whatever has the name by then), which

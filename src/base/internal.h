@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
- * Faults in a write: unlike other steps it can be done by half.
+ * Faults in a write: unlike other steps it can be done by half.  And where log lines go.
  */
 #ifndef ECLUSE_BASE_INTERNAL_H
 #define ECLUSE_BASE_INTERNAL_H
 
 #include <ecluse/io.h>
+#include <ecluse/log.h>
 
 #ifdef ECLUSE_FAULTS
 /* As fault_hit, before a write of len bytes; on a result other than 0 the
@@ -20,5 +21,15 @@ static inline int fault_write(enum fault_point point, size_t len, size_t *landed
 }
 static inline void fault_landed(int result) { (void)result; }
 #endif
+
+/* --- log_system.c ---------------------------------------------------------------------- */
+
+#define LOG_LINE_LIMIT 4097
+#define LOG_JSON_LIMIT (2 * LOG_LINE_LIMIT + 512)
+
+/* `line`: escaped, without a newline. */
+void log_to_system(enum log_target to, enum log_level level, const char *line, size_t len);
+/* The object for a line, newline included; its length. */
+size_t log_json(enum log_level level, const char *line, size_t len, char out[LOG_JSON_LIMIT]);
 
 #endif

@@ -8,7 +8,7 @@
  * backslash is doubled.  Whatever is wrong with the target, the caller goes on
  * as if nothing had happened: errno is kept and SIGPIPE is swallowed.
  */
-#include <ecluse/log.h>
+#include "internal.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,20 +16,31 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #define TEXT_LIMIT 1024
-#define LINE_LIMIT (4 * TEXT_LIMIT + 1)     /* every byte escaped, and the newline */
+_Static_assert(LOG_LINE_LIMIT == 4 * TEXT_LIMIT + 1, "every byte escaped, and the newline");
 
 static atomic_int target = LOG_TARGET_STDERR;
 static atomic_int threshold = LOG_LEVEL_WARNING;
 
+bool log_target_parse(const char *word, enum log_target *out)
+{
+    static const char *const words[] = {
+        [LOG_TARGET_STDERR] = "stderr", [LOG_TARGET_JSON] = "json", [LOG_TARGET_SYSTEM] = "system",
+        [LOG_TARGET_JOURNAL] = "journal", [LOG_TARGET_SYSLOG] = "syslog",
+    };
+    for (unsigned k = LOG_TARGET_STDERR; k <= LOG_TARGET_SYSLOG; k++)
+        if (strcmp(word, words[k]) == 0) {
+            *out = (enum log_target)k;
+            return true;
+        }
+    return false;
+}
+
 void log_open(enum log_target to, enum log_level least)
 {
-    if (to == LOG_TARGET_SYSLOG)
-        openlog("ecluse", LOG_PID, LOG_DAEMON);
     atomic_store(&threshold, (int)least);
     atomic_store(&target, (int)to);
 }
@@ -49,7 +60,7 @@ static size_t printable(const unsigned char *p)
     return len;
 }
 
-static size_t escape(const char *text, char out[LINE_LIMIT])
+static size_t escape(const char *text, char out[LOG_LINE_LIMIT])
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t n = 0;
@@ -97,39 +108,62 @@ static void write_line(const char *line, size_t len)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static int priority(enum log_level level)
+/* Formats and escapes; the length, without a NUL. */
+static size_t compose(const char *format, va_list args, char line[LOG_LINE_LIMIT])
 {
-    switch (level) {
-    case LOG_LEVEL_ERROR: return LOG_ERR;
-    case LOG_LEVEL_WARNING: return LOG_WARNING;
-    case LOG_LEVEL_INFO: return LOG_INFO;
-    case LOG_LEVEL_DEBUG: break;
+    static const char cut[] = "...";
+    char text[TEXT_LIMIT];
+
+    int n = vsnprintf(text, sizeof text, format, args);
+    if (n < 0)
+        snprintf(text, sizeof text, "%s", format);
+    else if ((size_t)n >= sizeof text)
+        memcpy(text + sizeof text - sizeof cut, cut, sizeof cut);
+    return escape(text, line);
+}
+
+static void put(enum log_target to, enum log_level level, char *line, size_t len)
+{
+    char object[LOG_JSON_LIMIT];
+
+    if (to == LOG_TARGET_STDERR) {
+        line[len++] = '\n';
+        write_line(line, len);
+    } else if (to == LOG_TARGET_JSON) {
+        write_line(object, log_json(level, line, len, object));
+    } else {
+        log_to_system(to, level, line, len);
     }
-    return LOG_DEBUG;
 }
 
 void log_event(enum log_level level, const char *format, ...)
 {
-    static const char cut[] = "...";
-    char text[TEXT_LIMIT], line[LINE_LIMIT];
+    char line[LOG_LINE_LIMIT];
     int saved = errno;
     va_list args;
 
     if ((int)level > atomic_load(&threshold))
         return;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    size_t len = compose(format, args, line);
     va_end(args);
-    if (n < 0)
-        snprintf(text, sizeof text, "%s", format);
-    else if ((size_t)n >= sizeof text)
-        memcpy(text + sizeof text - sizeof cut, cut, sizeof cut);
-    size_t len = escape(text, line);
-    if (atomic_load(&target) == LOG_TARGET_SYSLOG) {
-        syslog(priority(level), "%.*s", (int)len, line);
-    } else {
-        line[len++] = '\n';
-        write_line(line, len);
-    }
+    put((enum log_target)atomic_load(&target), level, line, len);
+    errno = saved;
+}
+
+void log_system(enum log_level level, const char *format, ...)
+{
+    enum log_target to = (enum log_target)atomic_load(&target);
+    bool elsewhere = to == LOG_TARGET_STDERR || to == LOG_TARGET_JSON;
+    char line[LOG_LINE_LIMIT];
+    int saved = errno;
+    va_list args;
+
+    va_start(args, format);
+    size_t len = compose(format, args, line);
+    va_end(args);
+    log_to_system(elsewhere ? LOG_TARGET_SYSTEM : to, level, line, len);
+    if (elsewhere && (int)level <= atomic_load(&threshold))
+        put(to, level, line, len);
     errno = saved;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
- * What check, manifest and salvage share: a store with its keys, opened without a
- * change to anything; figures on the way; text that is safe to show.
+ * What check, manifest, salvage and key share: a store with its keys, opened without
+ * a change to anything; figures on the way; text that is safe to show.
  */
 #ifndef ECLUSE_CLI_CHECKUP_H
 #define ECLUSE_CLI_CHECKUP_H
 
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/store.h>
 #include <stdio.h>
 
@@ -51,6 +52,14 @@ int unlocked_store(struct unlocked *u, const char *store);
 /* With the recovery key: nothing local is used. Else the keyring of this device's
  * state, and the state itself unless a daemon uses it or it is damaged. */
 int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown);
+/* In the audit log of this device's state of the vault, when there is one. */
+void unlocked_note(const struct unlocked *u, const struct key_options *k, enum audit_event event, int result,
+                   const struct audit_field *fields);
+/* That keyring, still locked, and that state. */
+int unlocked_state(struct unlocked *u, const struct key_options *k);
+struct keyring *unlocked_keyring(const struct unlocked *u);
+/* The store's header against an unlocked keyring. */
+int unlocked_check(const struct unlocked *u, const struct keyring *k);
 void unlocked_close(struct unlocked *u);
 
 /* --- progress.c: a line that is written over, on a terminal only -------------------------- */
@@ -65,5 +74,7 @@ void progress_clear(struct progress *p);
 void spell_json(FILE *out, const char *text);
 /* For a person: what would act on a terminal, or hide, as \xNN. */
 void spell_plain(FILE *out, const char *text);
+/* Would it be shown as it is? */
+bool spell_is_plain(const char *text);
 
 #endif

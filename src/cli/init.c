@@ -4,21 +4,27 @@
  *
  * The key exists nowhere but on the sheet, so the sheet's place is secured
  * before anything is made: a new file of mode 0600 whose space is reserved, or
- * the terminal.  The sheet is written before the store becomes a vault.
+ * the terminal.  The sheet is written before the store becomes a vault; with
+ * --confirm one group of it is asked for as well, and whoever cannot read it
+ * there has no vault that only the lost sheet could have saved.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/io.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SHEET_ROOM 4096
+#define SHEET_ROOM 32768
+#define CONFIRM_TRIES 3
 
 struct init {
     struct sources sources;
-    char *keyfile, *state, *sheet_path;
+    char *keyfile, *state, *sheet_path, *confirm_command;
+    bool confirm;
     char state_dir[PATH_MAX], store[PATH_MAX];
     enum suite suite;
     int sheet;                       /* descriptor, -1: the terminal */
@@ -33,6 +39,7 @@ static int parse(struct init *in, int argc, char **argv)
         { "extpass", required_argument, NULL, OPTION_EXTPASS },
         { "keyfile", required_argument, NULL, OPTION_KEYFILE },
         { "recovery-out", required_argument, NULL, OPTION_RECOVERY_OUT },
+        { "confirm", optional_argument, NULL, OPTION_CONFIRM },
         { "suite", required_argument, NULL, OPTION_SUITE },
         { "state", required_argument, NULL, OPTION_STATE },
         { NULL, 0, NULL, 0 },
@@ -46,6 +53,11 @@ static int parse(struct init *in, int argc, char **argv)
         case OPTION_KEYFILE: rc = option_set(&in->keyfile, optarg); break;
         case OPTION_RECOVERY_OUT: rc = option_set(&in->sheet_path, optarg); break;
         case OPTION_STATE: rc = option_set(&in->state, optarg); break;
+        case OPTION_CONFIRM:
+            in->confirm = true;
+            if (optarg)
+                rc = option_set(&in->confirm_command, optarg);
+            break;
         case OPTION_SUITE:
             if (suite_parse(optarg, &in->suite))
                 rc = usage_error(argv[0], _("unknown suite “%s” (aes-256-gcm or chacha20-poly1305)"), optarg);
@@ -59,6 +71,20 @@ static int parse(struct init *in, int argc, char **argv)
 }
 
 /* --- checks: nothing is made, nothing is asked ------------------------------------------ */
+
+/* The vault has no identifier yet: any will do. */
+static int check_synced(const struct init *in)
+{
+    const struct id128 none = { { 0 } };
+    char path[PATH_MAX] = "", root[PATH_MAX];
+
+    int rc = state_path(path, in->state ? in->state_dir : NULL, &none);
+    if (!rc && synced_by(path, root)) {
+        *strrchr(path, '/') = '\0';
+        rc = E_STATE_SYNCED;
+    }
+    return complain(rc, path);
+}
 
 static int check_paths(struct init *in, const char *store)
 {
@@ -74,13 +100,38 @@ static int check_paths(struct init *in, const char *store)
     }
     if (in->state && (path_within(in->state_dir, in->store) || path_within(in->store, in->state_dir)))
         return complain(E_NESTED, in->state_dir);
+    rc = check_synced(in);
+    if (rc)
+        return rc;
     if (in->sheet_path && path_within(in->sheet_path, in->store))
         return complain(E_NESTED, in->sheet_path);
     if (in->sheet_path && lstat(in->sheet_path, &st) == 0)
         return complain(-EEXIST, in->sheet_path);
     if (!in->sheet_path && !terminal_here())
         return complain(E_NO_TERMINAL, "--recovery-out");
+    if (in->confirm && !in->confirm_command && !terminal_here())
+        return complain(E_NO_TERMINAL, "--confirm");
     return EXIT_DONE;
+}
+
+static int check_policy(const struct init *in)
+{
+    struct sources s = in->sources;
+    bool passphrase = !in->keyfile || s.passfile || s.extpass;
+
+    s.keyfile = in->keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "init", .store = in->store, .state = in->state, .sources = &s,
+        .slots = (passphrase ? 1u << SLOT_PASSPHRASE : 0) | (in->keyfile ? 1u << SLOT_KEYFILE : 0),
+    });
+}
+
+static void warn_of_place(const struct init *in)
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+
+    if (in->sheet_path && path_real(in->sheet_path, path) == 0 && synced_by(path, folder))
+        fprintf(stderr, _("ecluse: warning: %s seems to be synced: the recovery key must not stay there\n"), folder);
 }
 
 static int get_secrets(struct init *in)
@@ -113,19 +164,6 @@ static int reserve_sheet(struct init *in)
     return complain(rc, in->sheet_path);
 }
 
-static int sync_parent(const char *path)
-{
-    char real[PATH_MAX];
-
-    if (!realpath(path, real))
-        return -errno;
-    char *slash = strrchr(real, '/');
-    if (slash == real)
-        slash++;
-    *slash = '\0';
-    return io_sync_dir_path(real, FAULT_init);
-}
-
 static int write_sheet(struct init *in, const char *text)
 {
     size_t len = strlen(text);
@@ -135,20 +173,83 @@ static int write_sheet(struct init *in, const char *text)
         rc = -errno;
     if (!rc && fsync(in->sheet))
         rc = -errno;
-    return rc ? rc : sync_parent(in->sheet_path);
+    return rc ? rc : path_sync_parent(in->sheet_path, FAULT_init);
+}
+
+static bool is_page(const char *path)
+{
+    const char *dot = path ? strrchr(path, '.') : NULL;
+    return dot && (strcasecmp(dot, ".html") == 0 || strcasecmp(dot, ".htm") == 0);
+}
+
+/* --- the confirmation ------------------------------------------------------------------------- */
+
+static void do_nothing(int sig)
+{
+    (void)sig;
+}
+
+/* What was read off the sheet; -EINTR is an answer too. */
+static ssize_t ask_group(const struct init *in, int group, uint8_t *out, size_t size)
+{
+    char text[PATH_MAX + 64];
+
+    if (in->confirm_command) {
+        snprintf(text, sizeof text, "%s %d", in->confirm_command, group);
+        return external_run(text, NULL, out, size);
+    }
+    snprintf(text, sizeof text, _("To confirm that you have the key, type its group %d (of %d): "), group, RECOVERY_GROUPS);
+    return terminal_ask(text, true, out, size);
+}
+
+static int pick_group(void)
+{
+    uint8_t byte;
+
+    crypto_random(&byte, 1);
+    return 1 + byte % RECOVERY_GROUPS;
+}
+
+static int confirm(const struct init *in, const uint8_t recovery[KEY_SIZE])
+{
+    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+    const struct sigaction quiet = { .sa_handler = do_nothing };
+    struct sigaction old[ARRAY_SIZE(ends)];
+    int group = pick_group(), rc = E_UNCONFIRMED;
+
+    uint8_t *typed = secret_alloc(PASSPHRASE_MAX);
+    if (!typed)
+        return -ENOMEM;
+    for (size_t k = 0; k < ARRAY_SIZE(ends); k++)   /* so that giving up undoes what was made */
+        sigaction(ends[k], &quiet, &old[k]);
+    for (int left = CONFIRM_TRIES; left > 0; left--) {
+        ssize_t n = ask_group(in, group, typed, PASSPHRASE_MAX);
+        if (n < 0)
+            break;
+        if (recovery_has_group(recovery, group, (const char *)typed, (size_t)n)) {
+            rc = 0;
+            break;
+        }
+        fprintf(stderr, _("ecluse: that is not group %d of the key\n"), group);
+    }
+    for (size_t k = 0; k < ARRAY_SIZE(ends); k++)
+        sigaction(ends[k], &old[k], NULL);
+    secret_free(typed);
+    return rc;
 }
 
 static int deliver_sheet(void *ctx, const uint8_t recovery[KEY_SIZE], const struct id128 *vault)
 {
     struct init *in = ctx;
-    char *text = sheet_text(recovery, vault, in->store);
+    char *text = is_page(in->sheet_path) ? sheet_html(recovery, vault, in->store)
+                                         : sheet_text(recovery, vault, in->store);
     if (!text)
         return -ENOMEM;
     int rc = in->sheet >= 0 ? write_sheet(in, text) : terminal_show(text);
     secret_free(text);
     if (rc)
         snprintf(in->blamed, sizeof in->blamed, "%s", in->sheet_path ? in->sheet_path : "");
-    return rc;
+    return rc || !in->confirm ? rc : confirm(in, recovery);
 }
 
 /* --- making ---------------------------------------------------------------------------------- */
@@ -160,7 +261,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
         .suite = in->suite ? in->suite : suite_fastest(),
         .passphrase = in->passphrase.bytes, .passphrase_len = in->passphrase.len,
         .keyfile = in->key.bytes, .keyfile_len = in->key.len,
-        .cost = secret_cost(&in->passphrase), .uid = getuid(), .gid = getgid(),
+        .cost = secret_cost(&in->passphrase, KDF_FLOOR), .uid = getuid(), .gid = getgid(),
         .deliver = deliver_sheet, .ctx = in,
     };
 
@@ -180,11 +281,14 @@ static int run(struct init *in, int argc, char **argv)
     if (!rc)
         rc = check_paths(in, argv[optind]);
     if (!rc)
+        rc = check_policy(in);
+    if (!rc)
         rc = get_secrets(in);
     if (!rc)
         rc = reserve_sheet(in);
     if (rc)
         return rc;
+    warn_of_place(in);
     uint8_t *recovery = secret_alloc(KEY_SIZE);
     rc = recovery ? make(in, recovery, &vault) : complain(-ENOMEM, NULL);
     secret_free(recovery);
@@ -212,5 +316,6 @@ int command_init(int argc, char **argv)
     free(in.keyfile);
     free(in.state);
     free(in.sheet_path);
+    free(in.confirm_command);
     return rc;
 }

@@ -2,10 +2,12 @@
 /*
  * ecluse: which command?
  *
- * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8);
- * with two plain arguments and no command, it mounts the one on the other.
+ * Called as mount.ecluse or mount.fuse.ecluse, it is the helper of mount(8), as
+ * umount.ecluse or umount.fuse.ecluse that of umount(8); with two plain arguments
+ * and no command, it mounts the one on the other.
  */
-#include "internal.h"
+#include "policy.h"
+#include <ecluse/audit.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -15,9 +17,12 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
-    { "passwd", command_passwd },   { "recover", command_recover }, { "accept", command_accept },
-    { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "gc", command_gc },           { "version", command_version }, { "help", command_help },
+    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover },
+    { "accept", command_accept },   { "check", command_check },   { "manifest", command_manifest },
+    { "salvage", command_salvage }, { "import", command_import }, { "export", command_export },
+    { "audit", command_audit },     { "gc", command_gc },         { "doctor", command_doctor },
+    { "policy", command_policy },   { "askpass", command_askpass },
+    { "version", command_version }, { "help", command_help },
 };
 
 static const struct command *find_command(const char *name)
@@ -28,12 +33,19 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static bool is_helper(const char *program)
+static const struct command helpers[] = {
+    { "mount.ecluse", command_mount_helper },   { "mount.fuse.ecluse", command_mount_helper },
+    { "umount.ecluse", command_umount_helper }, { "umount.fuse.ecluse", command_umount_helper },
+};
+
+static const struct command *find_helper(const char *program)
 {
     const char *slash = strrchr(program, '/');
-    const char *name = slash ? slash + 1 : program;
 
-    return strcmp(name, "mount.ecluse") == 0 || strcmp(name, "mount.fuse.ecluse") == 0;
+    for (size_t k = 0; k < ARRAY_SIZE(helpers); k++)
+        if (strcmp(slash ? slash + 1 : program, helpers[k].name) == 0)
+            return &helpers[k];
+    return NULL;
 }
 
 static bool wants_help(int argc, char **argv)
@@ -56,6 +68,7 @@ static int dispatch(int argc, char **argv)
     const struct command *c = argc > 1 ? find_command(argv[1]) : find_command(help);
     if (c && c->run != command_help && wants_help(argc - 1, argv + 1))
         return help_for(c->run == command_umount ? "umount" : c->name);
+    audit_command(c ? c->name : mount);
     if (c)
         return argc > 1 ? c->run(argc - 1, argv + 1) : (command_help(1, argv), EXIT_USAGE);
     if (argc < 3)
@@ -82,13 +95,17 @@ int main(int argc, char **argv)
 
     have_standard_files();
     message_start();
+    if (policy_language(message_is_french()))
+        message_language(policy_language(message_is_french()));
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     opterr = 0;
     int rc = crypto_start();
     if (rc)
         return complain(rc, NULL);
-    rc = argc > 0 && is_helper(argv[0]) ? command_mount_helper(argc, argv) : dispatch(argc, argv);
+    audit_command("mount");
+    const struct command *helper = argc > 0 ? find_helper(argv[0]) : NULL;
+    rc = helper ? helper->run(argc, argv) : dispatch(argc, argv);
     if (fflush(stdout) && !rc)
         rc = complain(-errno, NULL);
     return rc;

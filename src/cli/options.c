@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum treatment { IGNORED, ON, OFF, TEXT, DURATION, DAYS, REBUILD };
+enum treatment { IGNORED, ON, OFF, TEXT, DURATION, DAYS, REBUILD, LOG };
 
 static const struct word { const char *name; enum treatment treatment; size_t offset; } words[] = {
 #define AT(member) offsetof(struct mount_options, member)
@@ -22,7 +22,7 @@ static const struct word { const char *name; enum treatment treatment; size_t of
     { "exec", OFF, AT(config.noexec) }, { "nofail", ON, AT(nofail) }, { "fail", OFF, AT(nofail) },
     { "passfile", TEXT, AT(sources.passfile) }, { "extpass", TEXT, AT(sources.extpass) },
     { "keyfile", TEXT, AT(sources.keyfile) }, { "state", TEXT, AT(state) }, { "fsname", TEXT, AT(fsname) },
-    { "notify", TEXT, AT(notify) },
+    { "notify", TEXT, AT(notify) }, { "log", LOG, AT(config.log) },
     { "grace", DAYS, AT(config.grace) }, { "idle", DURATION, AT(config.idle_seconds) }, { "rebuild", REBUILD, AT(rebuild) },
     { "defaults", IGNORED, 0 }, { "auto", IGNORED, 0 }, { "noauto", IGNORED, 0 }, { "_netdev", IGNORED, 0 },
     { "user", IGNORED, 0 }, { "nouser", IGNORED, 0 }, { "users", IGNORED, 0 }, { "nousers", IGNORED, 0 },
@@ -118,6 +118,10 @@ static int apply(struct mount_options *o, const struct word *w, const char *valu
         if (!rebuild_wish_parse(value, (enum rebuild_wish *)(void *)member))
             return usage_error("mount", _("“rebuild” takes no other value than “partial”"));
         break;
+    case LOG:
+        if (!value || !log_target_parse(value, (enum log_target *)(void *)member))
+            return usage_error("mount", _("the mount option “log” takes journal, syslog, system, stderr or json"));
+        break;
     case IGNORED: break;
     }
     return EXIT_DONE;
@@ -173,6 +177,18 @@ void mount_options_free(struct mount_options *o)
     free(o->fsname);
     free(o->notify);
     free(o->recovery_file);
+}
+
+_Static_assert(SLOT_LIMIT <= 9, "the number of a slot is one digit");
+
+int slot_option(unsigned *slot, const char *command, const char *value)
+{
+    if (*slot)
+        return usage_error(command, _("only one slot can be given"));
+    if (*value < '1' || *value > '0' + (int)SLOT_LIMIT || value[1])
+        return usage_error(command, _("“%s” is not the number of a slot (1 to %u)"), value, SLOT_LIMIT);
+    *slot = (unsigned)(*value - '0');
+    return EXIT_DONE;
 }
 
 int option_error(int argc, char **argv, int found)

@@ -4,9 +4,11 @@
  *
  * Only the keyring on this device changes, by one rename; the store knows of
  * no passphrase.  The vault must not be mounted here.  A passphrase replaces
- * the one before; a key file is added to what is there.
+ * the one that was given, which it is stretched no less than, or the only one there
+ * is; a key file is added to what is there.  “ecluse key” does the rest.
  */
-#include "internal.h"
+#include "policy.h"
+#include <ecluse/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +17,7 @@ struct passwd {
     struct sources new;
     char *recovery_file, *add_keyfile, *state;
     bool recovery;
+    unsigned slot;                   /* 0: not said */
     char state_dir[PATH_MAX], store[PATH_MAX], blamed[PATH_MAX];
 };
 
@@ -29,6 +32,8 @@ static int check(const struct passwd *p, const char *command)
 
     if (ways > 1)
         return usage_error(command, _("only one way to open the vault can be given"));
+    if (p->slot && p->add_keyfile && !p->new.passfile)
+        return usage_error(command, _("the option “%s” goes with “%s”"), "--slot", "--new-passfile");
     if (is_stdin(p->old.passfile) + is_stdin(p->old.keyfile) + is_stdin(p->recovery_file) +
             is_stdin(p->new.passfile) + is_stdin(p->add_keyfile) > 1)
         return usage_error(command, _("standard input can give only one secret"));
@@ -45,6 +50,7 @@ static int parse(struct passwd *p, int argc, char **argv)
         { "recovery-file", required_argument, NULL, OPTION_RECOVERY_FILE },
         { "new-passfile", required_argument, NULL, OPTION_NEW_PASSFILE },
         { "add-keyfile", required_argument, NULL, OPTION_ADD_KEYFILE },
+        { "slot", required_argument, NULL, OPTION_SLOT },
         { "state", required_argument, NULL, OPTION_STATE },
         { NULL, 0, NULL, 0 },
     };
@@ -60,6 +66,7 @@ static int parse(struct passwd *p, int argc, char **argv)
         case OPTION_NEW_PASSFILE: rc = option_set(&p->new.passfile, optarg); break;
         case OPTION_ADD_KEYFILE: rc = option_set(&p->add_keyfile, optarg); break;
         case OPTION_STATE: rc = option_set(&p->state, optarg); break;
+        case OPTION_SLOT: rc = slot_option(&p->slot, argv[0], optarg); break;
         default: rc = option_error(argc, argv, found);
         }
     }
@@ -86,32 +93,91 @@ static int unlock(struct passwd *p, struct vault_ref *v)
     return rc;
 }
 
-static int set_slot(struct passwd *p, struct vault_ref *v, bool keyfile)
+static int add_keyfile(struct passwd *p, struct vault_ref *v)
 {
     struct secret s;
 
-    int rc = keyfile ? secret_keyfile(p->add_keyfile, &s, p->blamed)
-                     : secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
-    if (rc)
-        return rc;
-    rc = keyring_set_slot(v->state.keys, s.kind, s.bytes, s.len, secret_cost(&s), !keyfile);
+    int rc = secret_keyfile(p->add_keyfile, &s, p->blamed);
+    if (!rc)
+        rc = keyring_set_slot(v->state.keys, 0, s.kind, s.bytes, s.len, secret_cost(&s, KDF_FLOOR));
     secret_drop(&s);
     return rc;
 }
 
+/* The slot that is replaced: that of --slot, or that of the passphrase that was given, or
+ * the only passphrase's; zeros when there is none. EXIT_USAGE when that leaves a choice. */
+static int choose(const struct passwd *p, struct keyring *k, struct slot_info *out)
+{
+    struct slot_info s;
+    int passphrases = 0;
+
+    *out = (struct slot_info){ 0 };
+    for (size_t i = 0; keyring_slot(k, i, &s) == 0; i++) {
+        if (s.kind != SLOT_PASSPHRASE || (p->slot && s.number != p->slot))
+            continue;
+        *out = s;
+        passphrases++;
+        if (s.number == p->slot || s.number == keyring_opened_by(k))
+            return EXIT_DONE;
+    }
+    if (p->slot)
+        return usage_error("passwd", _("slot %u holds no passphrase"), p->slot);
+    if (passphrases > 1)
+        return usage_error("passwd", _("there are several passphrases; say with --slot which one is replaced"));
+    return EXIT_DONE;
+}
+
+static int set_passphrase(struct passwd *p, struct vault_ref *v, const struct slot_info *old)
+{
+    /* A cost that this machine has just paid, at least; another one it may not be able to. */
+    bool paid = old->number && old->number == keyring_opened_by(v->state.keys);
+    struct secret s;
+
+    int rc = secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
+    if (!rc)
+        rc = keyring_set_slot(v->state.keys, old->number, s.kind, s.bytes, s.len,
+                              secret_cost(&s, paid ? old->cost : KDF_FLOOR));
+    secret_drop(&s);
+    return rc;
+}
+
+/* An exit code; what is wrong was said. */
+/* The way in that is used, and those that are made. */
+static int check_policy(const struct passwd *p)
+{
+    struct sources s = p->old;
+
+    s.passfile = s.passfile ? s.passfile : p->new.passfile;
+    s.keyfile = s.keyfile ? s.keyfile : p->add_keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "passwd", .store = p->store, .state = p->state, .state_dir = p->state ? p->state_dir : NULL,
+        .sources = &s,
+        .slots = (p->add_keyfile ? 1u << SLOT_KEYFILE : 0) |
+                 (p->new.passfile || !p->add_keyfile ? 1u << SLOT_PASSPHRASE : 0),
+    });
+}
+
 static int change(struct passwd *p, struct vault_ref *v)
 {
+    bool passphrase = p->new.passfile || !p->add_keyfile;
+    struct slot_info old;
+
     int rc = unlock(p, v);
+    if (!rc && passphrase && choose(p, v->state.keys, &old))
+        return EXIT_USAGE;
     if (!rc && p->add_keyfile)
-        rc = set_slot(p, v, true);
-    if (!rc && (p->new.passfile || !p->add_keyfile))
-        rc = set_slot(p, v, false);
+        rc = add_keyfile(p, v);
+    if (!rc && passphrase)
+        rc = set_passphrase(p, v, &old);
     if (rc)
-        return rc;
+        return complain(rc, p->blamed);
     rc = keyring_save(v->state.keys, v->state.dir, "keyring");
-    if (rc)
-        snprintf(p->blamed, sizeof p->blamed, "%s", v->state.path);
-    return rc;
+    if (p->add_keyfile)
+        audit_append(v->state.dir, v->state.keys, AUDIT_KEY_ADDED, rc,
+                     AUDIT_FIELDS(AUDIT_WORD("kind", audit_slot(SLOT_KEYFILE))));
+    if (passphrase)
+        audit_append(v->state.dir, v->state.keys, AUDIT_PASSPHRASE_CHANGED, rc, NULL);
+    return complain(rc, v->state.path);
 }
 
 static int run(struct passwd *p, int argc, char **argv)
@@ -129,12 +195,15 @@ static int run(struct passwd *p, int argc, char **argv)
         if (rc)
             return complain(rc, p->state);
     }
-    rc = vault_open(&v, p->store, p->state ? p->state_dir : NULL, p->blamed);
+    rc = check_policy(p);
+    if (rc)
+        return rc;
+    rc = complain(vault_open(&v, p->store, p->state ? p->state_dir : NULL, p->blamed), p->blamed);
     if (!rc)
         rc = change(p, &v);
     vault_close(&v);
     if (rc)
-        return complain(rc, p->blamed);
+        return rc;
     if (p->add_keyfile)
         printf(_("The key file opens the vault from now on.\n"));
     if (p->new.passfile || !p->add_keyfile)

@@ -3,7 +3,6 @@
  * Paths as the user types them, made absolute and real.
  */
 #include "internal.h"
-#include <ecluse/io.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -55,4 +54,17 @@ bool path_within(const char *path, const char *outer)
     char real[PATH_MAX];
 
     return path_real(path, real) == 0 && path_inside(real, outer);
+}
+
+int path_sync_parent(const char *path, enum fault_point point)
+{
+    char real[PATH_MAX];
+
+    if (!realpath(path, real))
+        return -errno;
+    char *slash = strrchr(real, '/');
+    if (slash == real)
+        slash++;
+    *slash = '\0';
+    return io_sync_dir_path(real, point);
 }

@@ -6,16 +6,20 @@
  * can the old index be read.  Otherwise the recovery key makes a new one, which
  * the vault header must confirm, and the passphrase that is given, or asked
  * for twice, becomes the one of this device.
+ *
+ * An end by a signal is taken at the next step, so that what is there by then is
+ * kept and the user told how to go on; then the signal does what it would have done.
  */
-#include "internal.h"
+#include "checkup.h"
+#include <ecluse/audit.h>
 #include <ecluse/rebuild.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
-
-#define PROGRESS_MS 100
 
 /* All of one rebuild. */
 struct work {
@@ -28,7 +32,8 @@ struct work {
     struct state old;
     bool has_old;
     struct keyring *fresh;           /* made with the recovery key */
-    struct timespec shown;           /* when progress was last shown */
+    struct secret recovery;          /* that, while it is needed */
+    struct progress progress;
     int phase;
 };
 
@@ -114,7 +119,11 @@ static int check_unused(const struct work *w)
 
 static int open_old(struct work *w)
 {
+    char root[PATH_MAX];
+
     int rc = state_path(w->path, w->r->state_dir, &w->vault.vault);
+    if (!rc && synced_by(w->path, root))
+        rc = E_STATE_SYNCED;
     if (!rc)
         rc = state_open_damaged(&w->old, w->path, &w->vault.vault);
     w->has_old = !rc;
@@ -162,6 +171,8 @@ static int unlock_old(struct work *w)
     if (rc)
         return rc;
     rc = keyring_unlock(w->old.keys, s.kind, s.bytes, s.len);
+    audit_append(w->old.dir, rc ? NULL : w->old.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s.kind))));
     secret_drop(&s);
     if (rc)
         return blamed_path(w, rc == E_PASSPHRASE ? w->r->store : w->path, rc);
@@ -173,24 +184,25 @@ static int add_slot(struct work *w)
 {
     secret_drop(w->r->kept);
     int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
-    return rc ? rc : keyring_set_slot(w->fresh, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
-                                      secret_cost(w->r->kept), false);
+    return rc ? rc : keyring_set_slot(w->fresh, 0, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
+                                      secret_cost(w->r->kept, KDF_FLOOR));
 }
 
 static int make_keys(struct work *w)
 {
-    struct secret s = { 0 };
+    struct secret *s = &w->recovery;
 
-    int rc = secret_recovery(w->r->recovery_file, &s, w->r->blamed);
+    int rc = secret_recovery(w->r->recovery_file, s, w->r->blamed);
     if (!rc)
-        rc = keyring_create(&w->fresh, &w->vault.vault, w->vault.suite, s.bytes);
+        rc = keyring_create(&w->fresh, &w->vault.vault, w->vault.suite, s->bytes);
     if (!rc && check_header(w, w->fresh)) {
-        secret_drop(&s);
+        if (w->has_old)
+            audit_append(w->old.dir, NULL, AUDIT_UNLOCKED, E_PASSPHRASE,
+                         AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(SLOT_RECOVERY))));
         return blamed_path(w, w->r->recovery_file ? w->r->recovery_file : w->r->store, E_PASSPHRASE);
     }
     if (!rc)
-        rc = keyring_set_slot(w->fresh, SLOT_RECOVERY, s.bytes, s.len, (struct kdf_cost){ 0, 0 }, false);
-    secret_drop(&s);
+        rc = keyring_set_slot(w->fresh, 0, SLOT_RECOVERY, s->bytes, s->len, (struct kdf_cost){ 0, 0 });
     return rc ? rc : add_slot(w);
 }
 
@@ -208,79 +220,89 @@ static int get_keys(struct work *w)
 
 /* --- progress and report --------------------------------------------------------------------- */
 
-static bool too_soon(struct work *w)
-{
-    struct timespec t;
+static volatile sig_atomic_t ended_by;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t ms = (t.tv_sec - w->shown.tv_sec) * 1000 + (t.tv_nsec - w->shown.tv_nsec) / 1000000;
-    if (ms < PROGRESS_MS)
-        return true;
-    w->shown = t;
-    return false;
+static void note_signal(int sig)
+{
+    ended_by = sig;
 }
 
-/* One line that is written over on a terminal, else one line for each phase. */
-static void show_progress(void *ctx, enum rebuild_phase phase, uint64_t done, uint64_t total)
-{
-    static const char *const names[] = {
-        [REBUILD_SURVEY] = N_("Reading the store"), [REBUILD_APPLY] = N_("Rebuilding the tree"),
-        [REBUILD_KEEP] = N_("Keeping what was not published"),
-    };
-    struct work *w = ctx;
-    bool terminal = isatty(STDERR_FILENO), new_phase = w->phase != (int)phase;
+static const int endings[] = { SIGINT, SIGTERM, SIGHUP };
 
-    w->phase = (int)phase;
-    if (!terminal) {
-        if (new_phase)
-            fprintf(stderr, "%s\n", _(names[phase]));
-    } else if (new_phase || !too_soon(w)) {
-        if (total)
-            fprintf(stderr, "\r\033[K%s: %u %%", _(names[phase]), (unsigned)(done * 100 / total));
-        else
-            fprintf(stderr, "\r\033[K%s: %llu", _(names[phase]), (unsigned long long)done);
+static void catch_endings(struct sigaction old[ARRAY_SIZE(endings)])
+{
+    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND }; /* a second one ends at once */
+
+    ended_by = 0;
+    for (size_t k = 0; k < ARRAY_SIZE(endings); k++) {
+        sigaction(endings[k], NULL, &old[k]);
+        if (old[k].sa_handler != SIG_IGN)
+            sigaction(endings[k], &act, NULL);
     }
 }
 
-static void end_progress(const struct work *w)
+static void release_endings(const struct sigaction old[ARRAY_SIZE(endings)])
 {
-    if (w->phase >= 0 && isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    for (size_t k = 0; k < ARRAY_SIZE(endings); k++)
+        sigaction(endings[k], &old[k], NULL);
+}
+
+/* One line that is written over on a terminal, else one line for each phase. */
+static int show_progress(void *ctx, enum rebuild_phase phase, uint64_t done, uint64_t total)
+{
+    static const char *const names[] = {
+        [REBUILD_SURVEY] = N_("Reading the store"), [REBUILD_READ] = N_("Reading publications"),
+        [REBUILD_APPLY] = N_("Rebuilding the tree"), [REBUILD_KEEP] = N_("Keeping what was not published"),
+    };
+    struct work *w = ctx;
+
+    if (isatty(STDERR_FILENO))
+        progress_show(&w->progress, _(names[phase]), done, total);
+    else if (w->phase != (int)phase)
+        fprintf(stderr, "%s\n", _(names[phase]));
+    w->phase = (int)phase;
+    return ended_by ? -EINTR : 0;
 }
 
 static void say(const char *format, uint64_t count)
 {
     if (count)
-        printf(format, (unsigned long long)count);
+        printf(format, figure(count));
 }
 
 static void report_store(const struct rebuild_report *p)
 {
     char date[WORDS_MAX];
 
-    printf(_("The local state has been rebuilt: %llu files and folders from %llu publications, the last of %s.\n"),
-           (unsigned long long)p->inodes, (unsigned long long)p->publications, words_for_time(p->time, date));
-    say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
-    say(_("  Objects that are not whole, still on their way or altered: %llu (the log names them).\n"), p->arriving);
-    say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);
-    say(_("  Publications left out because they were forged or forked: %llu.\n"), p->refused);
-    say(_("  Publications of other devices that are not part of this tree: %llu.\n"), p->branches);
+    printf(_("The local state has been rebuilt: %s files and folders from %s publications, the last of %s.\n"),
+           figure(p->inodes), figure(p->publications), words_for_time(p->time, date));
+    say(_("  Publications kept from before the interruption: %s.\n"), p->resumed);
+    if (p->anew)
+        printf("%s", _("  What an interruption had left was of no use: all was read anew.\n"));
+    say(_("  Objects of the store that cannot be read: %s (the log names them).\n"), p->unreadable);
+    say(_("  Objects that are not whole, still on their way or altered: %s (the log names them).\n"), p->arriving);
+    say(_("  Objects that the store lacks, as was accepted: %s; files that need them give an error.\n"), p->gone);
+    say(_("  Objects of this vault left out that may hold newer changes: %s (the log names them).\n"),
+        p->late + p->altered);
+    say(_("  Publications left out because something that they need is missing: %s.\n"), p->pending);
+    say(_("  Publications left out because they were forged or forked: %s.\n"), p->refused);
+    say(_("  Publications of other devices that are not part of this tree: %s.\n"), p->branches);
 }
 
 static void report_device(const struct work *w, const struct rebuild_report *p)
 {
     char size[WORDS_MAX];
 
-    say(_("  Unpublished changes kept: %llu.\n"), p->kept);
-    say(_("  Unpublished changes lost, for they or their contents cannot be read: %llu.\n"), p->lost);
+    say(_("  Unpublished changes kept: %s.\n"), p->kept);
+    say(_("  Unpublished changes lost, for they or their contents cannot be read: %s.\n"), p->lost);
     if (w->has_old && !p->old_read)
         printf("%s", _("  The old index cannot be read: changes that were only in it are lost.\n"));
     if (p->old_stale)
         printf("%s", _("  The old index is older than the store: its unpublished changes were left out.\n"));
-    say(_("  Files that lost their name, now “recovered-…” in the top folder: %llu.\n"), p->named);
+    say(_("  Files that lost their name, now “recovered-…” in the top folder: %s.\n"), p->named);
     if (p->left)
-        printf(_("  Staged segments that no file refers to, kept with the old files: %llu (%s).\n"),
-               (unsigned long long)p->left, words_for_size(p->left_bytes, size));
+        printf(_("  Staged segments that no file refers to, kept with the old files: %s (%s).\n"),
+               figure(p->left), words_for_size(p->left_bytes, size));
     if (*p->damaged)
         printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
 }
@@ -297,51 +319,101 @@ static void report_heads(const struct rebuild_report *p)
 }
 
 /* The way on, where there is one. */
-static void explain_refusal(int error, const struct rebuild_report *p)
+static void explain_refusal(const struct work *w, int error, const struct rebuild_report *p)
 {
     if (error != E_NOT_ARRIVED && error != E_OLDER_STATE && error != E_FORKED && error != E_AUTH)
         return;
-    fprintf(stderr, _("Nothing was changed. Readable: %llu publications; waiting for what is missing: %llu; refused: "
-                      "%llu.\nLet the store become complete and try again; or accept what is missing with "
-                      "“--rebuild=partial”.\n"),
-            (unsigned long long)p->publications, (unsigned long long)p->pending, (unsigned long long)p->refused);
+    fprintf(stderr, _("Nothing was changed. Readable: %s publications; waiting for what is missing: %s; refused: "
+                      "%s.\nLet the store become complete and try again; or accept what is missing with "
+                      "“%s”.\n"),
+            figure(p->publications), figure(p->pending), figure(p->refused),
+            w->r->only_new ? "--partial" : "--rebuild=partial");
 }
 
-static int rebuild_it(struct work *w)
+/* The newest publication is named by nothing: that it does not open is all that shows. */
+static void explain_doubts(const struct rebuild_report *p)
 {
-    struct rebuild_report report;
-    struct rebuild_options o = {
-        .path = w->path, .old = w->has_old ? &w->old : NULL, .store = w->store,
-        .keys = w->fresh ? w->fresh : w->old.keys, .partial = w->r->partial, .uid = getuid(), .gid = getgid(),
-        .progress = show_progress, .ctx = w,
-    };
+    if (!p->late && !p->altered)
+        return;
+    fprintf(stderr, _("Objects of this vault that are not whole: %s; altered: %s. Each may hold the newest changes of a\n"
+                      "device. If the store is still being synced, wait and try again; otherwise “ecluse check” tells\n"
+                      "which they are.\n"), figure(p->late), figure(p->altered));
+    fflush(stderr);
+    report_heads(p);
+    fflush(stdout);
+}
 
-    int rc = rebuild_state(&o, &report);
-    end_progress(w);
-    if (!rc) {
-        report_store(&report);
-        report_device(w, &report);
-        report_heads(&report);
-        free(report.heads);
-        fflush(stdout);
-        return EXIT_DONE;
-    }
-    free(report.heads);
-    enum exit_code kind = error_exit(rc);
+/* What an error or a signal leaves. */
+static void explain_half(const struct work *w, int error, const struct rebuild_report *p)
+{
+    if (error == -EINTR)
+        fprintf(stderr, "%s", _("ecluse: interrupted\n"));
+    if (p->kept_half)
+        fprintf(stderr, "%s", _("What was recovered so far is kept: the same command goes on from there.\n"));
+    else if (error == -EINTR)
+        fprintf(stderr, "%s", w->has_old ? _("Nothing was changed.\n")
+                                         : _("Nothing was changed: the same command begins anew.\n"));
+}
+
+static int complain_of_rebuild(const struct work *w, int error, const struct rebuild_report *p)
+{
+    enum exit_code kind = error_exit(error);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
-    int code = complain(rc, store ? w->r->store : w->path);
-    explain_refusal(rc, &report);
+    int code = EXIT_SYSTEM;
+
+    if (error == E_STATE_IN_USE && !w->has_old) {
+        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), w->path);
+        return kind;
+    }
+    if (error != -EINTR)
+        code = complain(error, store ? w->r->store : w->path);
+    explain_refusal(w, error, p);
+    if (error == E_AUTH || error == E_NOT_ARRIVED)
+        explain_doubts(p);
+    explain_half(w, error, p);
     return code;
 }
 
-/* Whoever recovers a vault from here knows that it is here. */
-static void claim_place(const struct work *w)
+/* Whoever recovers a vault from here knows that it is here; and the log goes on. */
+static void settle(const struct work *w, const struct rebuild_report *p)
 {
     int dir = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return;
     place_claim(dir, w->r->store);   /* if not, the next mount does */
+    audit_append(dir, w->fresh ? w->fresh : w->old.keys, w->has_old ? AUDIT_REBUILT : AUDIT_RECOVERED, 0,
+                 AUDIT_FIELDS(AUDIT_NUMBER("publications", p->publications), AUDIT_NUMBER("kept", p->kept),
+                              AUDIT_NUMBER("lost", p->lost)));
     close(dir);
+}
+
+static int rebuild_it(struct work *w)
+{
+    struct sigaction old[ARRAY_SIZE(endings)];
+    struct rebuild_report report;
+    struct rebuild_options o = {
+        .path = w->path, .old = w->has_old ? &w->old : NULL, .store = w->store, .recovery = w->recovery.bytes,
+        .keys = w->fresh ? w->fresh : w->old.keys, .partial = w->r->partial, .uid = getuid(), .gid = getgid(),
+        .progress = show_progress, .ctx = w,
+    };
+
+    catch_endings(old);
+    int rc = rebuild_state(&o, &report);
+    release_endings(old);
+    secret_drop(&w->recovery);
+    progress_clear(&w->progress);
+    if (!rc) {
+        report_store(&report);
+        report_device(w, &report);
+        report_heads(&report);
+        fflush(stdout);
+        settle(w, &report);
+    }
+    int code = rc ? complain_of_rebuild(w, rc, &report) : EXIT_DONE;
+    free(report.heads);
+    if (rc == -EINTR && ended_by)
+        raise(ended_by);
+    return code;
 }
 
 int rebuild_run(const struct rebuild_request *r)
@@ -354,8 +426,7 @@ int rebuild_run(const struct rebuild_request *r)
     if (!rc)
         rc = get_keys(&w);
     int code = rc ? complain(rc, r->blamed) : rebuild_it(&w);
-    if (!code)
-        claim_place(&w);
+    secret_drop(&w.recovery);
     keyring_free(w.fresh);
     if (w.has_old)
         state_close(&w.old);

@@ -9,6 +9,7 @@
  * a key file is taken byte for byte.  Everything lands in guarded memory.
  */
 #include "internal.h"
+#include "policy.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,9 +38,10 @@ int secret_copy(const struct secret *from, struct secret *to)
     return 0;
 }
 
-struct kdf_cost secret_cost(const struct secret *s)
+struct kdf_cost secret_cost(const struct secret *s, struct kdf_cost least)
 {
-    return s->bytes && s->kind == SLOT_PASSPHRASE ? kdf_calibrate(KDF_MILLISECONDS) : (struct kdf_cost){ 0, 0 };
+    return s->bytes && s->kind == SLOT_PASSPHRASE ? policy_cost(kdf_calibrate(least, KDF_MILLISECONDS))
+                                                 : (struct kdf_cost){ 0, 0 };
 }
 
 static int blamed_path(char *blamed, const char *path, int error)
@@ -130,21 +132,21 @@ int secret_keyfile(const char *path, struct secret *out, char *blamed)
 {
     *out = (struct secret){ .kind = SLOT_KEYFILE };
     int rc = read_private(path, PRIVATE, KEYFILE_MAX, out);
-    if (!rc && !out->len) {
+    if (!rc && out->len < KEYFILE_LEAST)
+        rc = out->len ? E_KEYFILE_SHORT : E_NO_SECRET;
+    if (rc)
         secret_drop(out);
-        rc = E_NO_SECRET;
-    }
     return blamed_path(blamed, path, rc);
 }
 
 /* --- programs, credentials, terminal ---------------------------------------------------- */
 
-static int from_program(const char *command, struct secret *out)
+int secret_program(const char *command, struct secret *out)
 {
     *out = (struct secret){ .kind = SLOT_PASSPHRASE, .bytes = secret_alloc(PASSPHRASE_MAX + 2) };
     if (!out->bytes)
         return -ENOMEM;
-    ssize_t len = external_run(command, out->bytes, PASSPHRASE_MAX + 2);
+    ssize_t len = external_run(command, NULL, out->bytes, PASSPHRASE_MAX + 2);
     if (len < 0) {
         secret_drop(out);
         return (int)len;
@@ -188,7 +190,37 @@ static int ask(const char *prompt, struct secret *out)
     return len < 0 ? (int)len : E_NO_SECRET;
 }
 
-/* Twice, until both are the same. */
+bool secret_is_weak(const struct secret *s, int *bits)
+{
+    *bits = strength_bits(s->bytes, s->len);
+    return *bits >= 0 && *bits < STRENGTH_WEAK;
+}
+
+/* Advice about a new passphrase; nothing is refused. */
+static void show_strength(const struct secret *s)
+{
+    char text[512];
+    int bits;
+
+    bool weak = secret_is_weak(s, &bits);
+    if (bits < 0)
+        return;
+    snprintf(text, sizeof text, _("Strength: %s.\n"), strength_words(bits));
+    terminal_show(text);
+    if (weak)
+        terminal_show(_("Whoever steals this computer might guess it. Four or five words that do not belong together\n"
+                        "are better. To choose another one, give an empty answer.\n"));
+}
+
+static void warn_of_weakness(const struct secret *s, const char *from)
+{
+    int bits;
+
+    if (secret_is_weak(s, &bits))
+        fprintf(stderr, _("ecluse: warning: the passphrase from “%s” is weak\n"), from);
+}
+
+/* Twice, until both are the same; an empty second one begins anew. */
 static int ask_confirmed(const char *prompt, struct secret *out)
 {
     struct secret again = { 0 };
@@ -197,6 +229,7 @@ static int ask_confirmed(const char *prompt, struct secret *out)
         int rc = ask(prompt, out);
         if (rc)
             return rc;
+        show_strength(out);
         rc = ask(_("The same once more: "), &again);
         bool same = !rc && again.len == out->len && crypto_equal(again.bytes, out->bytes, out->len);
         secret_drop(&again);
@@ -213,12 +246,16 @@ int secret_get(const struct sources *s, const struct id128 *vault, const char *p
                struct secret *out, char *blamed)
 {
     *out = (struct secret){ 0 };
-    if (s->passfile)
-        return blamed_path(blamed, s->passfile, from_passfile(s->passfile, PRIVATE, out));
+    if (s->passfile) {
+        int rc = blamed_path(blamed, s->passfile, from_passfile(s->passfile, PRIVATE, out));
+        if (!rc && confirm)
+            warn_of_weakness(out, s->passfile);
+        return rc;
+    }
     if (s->keyfile)
         return secret_keyfile(s->keyfile, out, blamed);
     if (s->extpass)
-        return blamed_path(blamed, s->extpass, from_program(s->extpass, out));
+        return blamed_path(blamed, s->extpass, secret_program(s->extpass, out));
     if (confirm)  /* a new one: credentials hold the present one */
         return ask_confirmed(prompt, out);
     int rc = from_credentials(vault, out, blamed);
@@ -263,7 +300,7 @@ int secret_recovery(const char *path, struct secret *out, char *blamed)
     struct secret text = { 0 };
 
     *out = (struct secret){ 0 };
-    int rc = path ? blamed_path(blamed, path, read_private(path, PRIVATE, KEYFILE_MAX, &text)) : type_recovery(&text);
+    int rc = path ? blamed_path(blamed, path, read_private(path, PRIVATE, SHEET_MAX, &text)) : type_recovery(&text);
     if (!rc)
         rc = parse_recovery(&text, out, blamed);
     secret_drop(&text);

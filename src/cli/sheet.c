@@ -9,18 +9,18 @@
 #include "internal.h"
 #include <stdio.h>
 
-#define SHEET_MAX 4096u
+#define TEXT_MAX 4096u
 
 char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store)
 {
     char id[ID_TEXT], key[RECOVERY_TEXT], when[WORDS_MAX];
-    char *text = secret_alloc(SHEET_MAX);
+    char *text = secret_alloc(TEXT_MAX);
 
     if (!text)
         return NULL;
     id_format(vault, id);
     recovery_format(recovery, key);
-    int len = snprintf(text, SHEET_MAX,
+    int len = snprintf(text, TEXT_MAX,
         _("ÉCLUSE — RECOVERY KEY\n"
           "\n"
           "Vault:    %s\n"
@@ -41,7 +41,7 @@ char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, co
           "To choose a new passphrase with it:   ecluse passwd --recovery STORE\n"),
         id, store, words_for_time(time(NULL), when), key);
     secret_wipe(key, sizeof key);
-    if (len > 0 && (size_t)len < SHEET_MAX)
+    if (len > 0 && (size_t)len < TEXT_MAX)
         return text;
     secret_free(text);
     return NULL;

@@ -51,6 +51,19 @@ static bool acts(uint32_t code)
            (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
 }
 
+bool spell_is_plain(const char *text)
+{
+    uint32_t code;
+
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        size_t len = decode(s, &code);
+        if (!len || acts(code))
+            return false;
+        s += len;
+    }
+    return true;
+}
+
 void spell_plain(FILE *out, const char *text)
 {
     uint32_t code = 0;

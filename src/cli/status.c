@@ -66,8 +66,8 @@ static void say_unpublished(const char *json)
     uint64_t changes = number(json, "unpublished");
 
     words_for_size(number(json, "staged_bytes"), size);
-    snprintf(sentence, sizeof sentence, ngettext("%llu change, %s of content", "%llu changes, %s of content", changes),
-             (unsigned long long)changes, size);
+    snprintf(sentence, sizeof sentence, ngettext("%s change, %s of content", "%s changes, %s of content", changes),
+             figure(changes), size);
     line(_("Not published yet"), changes || number(json, "staged_bytes") ? sentence : _("nothing"));
 }
 
@@ -77,8 +77,8 @@ static void say_store(const char *json)
     uint64_t objects = number(json, "objects");
 
     words_for_size(number(json, "object_bytes"), size);
-    snprintf(sentence, sizeof sentence, ngettext("%llu object, %s", "%llu objects, %s", objects),
-             (unsigned long long)objects, size);
+    snprintf(sentence, sizeof sentence, ngettext("%s object, %s", "%s objects, %s", objects),
+             figure(objects), size);
     line(_("In the store"), sentence);
 }
 
@@ -91,8 +91,8 @@ static void say_dead(const char *json)
         return;
     words_for_size(number(json, "dead_bytes"), size);
     words_for_time((int64_t)number(json, "dead_until"), when);
-    snprintf(sentence, sizeof sentence, ngettext("%llu object, %s, not before %s", "%llu objects, %s, not before %s", dead),
-             (unsigned long long)dead, size, when);
+    snprintf(sentence, sizeof sentence, ngettext("%s object, %s, not before %s", "%s objects, %s, not before %s", dead),
+             figure(dead), size, when);
     line(_("To be removed from it"), sentence);
 }
 
@@ -101,7 +101,7 @@ static void warn(uint64_t n, const char *format)
     if (!n)
         return;
     printf("  ! ");
-    printf(format, (unsigned long long)n);
+    printf(format, figure(n));
     printf("\n");
 }
 
@@ -120,6 +120,16 @@ static void say_heads(const char *json)
     }
 }
 
+/* What the notification said, for as long as it holds. */
+static void say_event(const char *json, enum fs_event event, int error)
+{
+    char summary[256], sentence[PATH_MAX + 512], mountpoint[PATH_MAX];
+
+    event_text(event, error, text(json, "mountpoint", mountpoint), summary, sizeof summary, sentence, sizeof sentence);
+    /* TRANSLATORS: a warning: what happened, and what to do */
+    printf(_("  ! %s: %s\n"), summary, sentence);
+}
+
 static void say_warnings(const char *json)
 {
     char name[PATH_MAX];
@@ -128,23 +138,27 @@ static void say_warnings(const char *json)
     uint64_t missing = number(json, "missing"), foreign = number(json, "foreign"), refused = number(json, "refused"),
              unseen = number(json, "unseen");
 
-    warn(missing, ngettext("%llu object has not arrived in the store, or was taken away",
-                           "%llu objects have not arrived in the store, or were taken away", missing));
-    warn(foreign, ngettext("%llu file in the store is not ours; it is ignored",
-                           "%llu files in the store are not ours; they are ignored", foreign));
-    warn(refused, ngettext("%llu object was refused: altered, or not where it belongs",
-                           "%llu objects were refused: altered, or not where they belong", refused));
+    warn(missing, ngettext("%s object has not arrived in the store, or was taken away",
+                           "%s objects have not arrived in the store, or were taken away", missing));
+    warn(foreign, ngettext("%s file in the store is not ours; it is ignored",
+                           "%s files in the store are not ours; they are ignored", foreign));
+    warn(refused, ngettext("%s object was refused: altered, or not where it belongs",
+                           "%s objects were refused: altered, or not where they belong", refused));
     warn(unseen, words_for_unseen(unseen));
     warn(number(json, "forked"), words_for_forks(number(json, "forked")));
     if (number(json, "older"))
         printf("%s", _("  ! the store lacks what this device has already seen: nothing is published until it is\n"
                        "    complete again, or until it is unmounted and accepted (ecluse accept --older)\n"));
+    if (missing)
+        say_event(json, FS_EVENT_NOT_ARRIVED, E_NOT_ARRIVED);
+    if (refused)
+        say_event(json, FS_EVENT_REFUSED, E_AUTH);
     if (daemon_json_number(json, "publish_code", &code) && code)
-        printf(_("  ! the last publication failed: %s\n"), error_sentence((int)code));
+        say_event(json, FS_EVENT_PUBLICATION_WAITS, (int)code);
     if (number(json, "no_space"))
-        printf(_("  ! no space for the local state: changes are refused, deletions are not\n"));
+        say_event(json, FS_EVENT_NO_SPACE, -ENOSPC);
     if (*text(json, "latched", name))
-        printf(_("  ! read-only since a disk error; mount it again\n"));
+        say_event(json, FS_EVENT_READ_ONLY, strcmp(name, "EIO") == 0 ? -EIO : E_LATCHED);
     if (number(json, "cloned"))
         printf("  ! %s\n", words_for_clone(number(json, "read_only")));
 }

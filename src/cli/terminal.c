@@ -119,12 +119,12 @@ ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size)
         return E_NO_TERMINAL;
     for (;;) {
         rc = ask_once(fd, prompt, echo, out, size);
-        if (rc >= 0 || !noted)
+        if (!noted)
             break;
         int sig = noted;
-        kill(getpid(), sig);
-        if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
-            break;  /* ignored by our parent: then the answer is "interrupted" */
+        kill(getpid(), sig);  /* also when the answer came at the same moment */
+        if (rc >= 0 || (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU))
+            break;  /* ignored by our parent: then the answer counts, or is "interrupted" */
     }
     close(fd);
     return rc;

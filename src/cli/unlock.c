@@ -8,6 +8,8 @@
  * only ever replaced whole.
  */
 #include "checkup.h"
+#include "policy.h"
+#include <ecluse/log.h>
 #include <ecluse/rebuild.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -35,7 +37,9 @@ int key_options_check(const struct key_options *k, const char *command)
 {
     if (!!k->sources.passfile + !!k->sources.extpass + !!k->sources.keyfile + !!k->recovery_file + k->recovery > 1)
         return usage_error(command, _("only one way to open the vault can be given"));
-    return EXIT_DONE;
+    if (!k->sources.passfile && !k->sources.extpass && !k->sources.keyfile && !k->state)
+        return EXIT_DONE;
+    return policy_allows(&(struct policy_use){ .command = command, .sources = &k->sources, .state = k->state });
 }
 
 void key_options_free(struct key_options *k)
@@ -56,18 +60,24 @@ static int blamed_path(struct unlocked *u, const char *path, int error)
 
 int unlocked_store(struct unlocked *u, const char *store)
 {
+    char id[ID_TEXT];
+
     if (!realpath(store, u->path))
         return blamed_path(u, store, errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno);
     int rc = store_open(&u->store, u->path, &u->header, &u->header_len);
     if (!rc)
         rc = vault_header_parse(u->header, u->header_len, &u->vault);
+    if (!rc) {
+        id_format(&u->vault.vault, id);
+        log_vault(id);
+    }
     if (rc != E_NOT_ARRIVED)
         return blamed_path(u, store, rc);
     snprintf(u->blamed, sizeof u->blamed, "%s/vault-*.ecl", store);
     return rc;
 }
 
-static int check_header(const struct unlocked *u, const struct keyring *k)
+int unlocked_check(const struct unlocked *u, const struct keyring *k)
 {
     const uint8_t *epoch0 = keyring_epoch_key(k, 0);
 
@@ -76,6 +86,22 @@ static int check_header(const struct unlocked *u, const struct keyring *k)
     if (u->header_len != VAULT_HEADER_SIZE || keyring_suite(k) != u->vault.suite)
         return E_STORE_HEADER;
     return vault_header_check(u->header, epoch0);
+}
+
+void unlocked_note(const struct unlocked *u, const struct key_options *k, enum audit_event event, int result,
+                   const struct audit_field *fields)
+{
+    char base[PATH_MAX];
+
+    if (u->part == STATE_OPEN)
+        audit_append(u->state.dir, u->keys == u->state.keys ? u->keys : NULL, event, result, fields);
+    else if (!k->state || path_real(k->state, base) == 0)
+        audit_append_at(k->state ? base : NULL, &u->vault.vault, event, result, fields);
+}
+
+static void note_unlocked(const struct unlocked *u, const struct key_options *k, enum slot_kind kind, int result)
+{
+    unlocked_note(u, k, AUDIT_UNLOCKED, result, AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(kind))));
 }
 
 /* --- the recovery key ------------------------------------------------------------------ */
@@ -89,9 +115,10 @@ static int with_recovery(struct unlocked *u, const struct key_options *k)
         return rc;
     rc = keyring_create(&u->own, &u->vault.vault, u->vault.suite, s.bytes);
     secret_drop(&s);
-    if (!rc && check_header(u, u->own))
+    if (!rc && unlocked_check(u, u->own))
         rc = E_PASSPHRASE;       /* another vault's key, or an altered header: it cannot be told */
     u->keys = u->own;
+    note_unlocked(u, k, SLOT_RECOVERY, rc);
     return blamed_path(u, k->recovery_file ? k->recovery_file : u->path, rc);
 }
 
@@ -112,7 +139,7 @@ static int load_keyring(struct unlocked *u)
     return rc;
 }
 
-static int open_state(struct unlocked *u, const struct key_options *k)
+int unlocked_state(struct unlocked *u, const struct key_options *k)
 {
     int rc = state_path(u->state_path, k->state, &u->vault.vault);
     if (!rc)
@@ -123,25 +150,31 @@ static int open_state(struct unlocked *u, const struct key_options *k)
     return blamed_path(u, u->state_path, rc);
 }
 
+struct keyring *unlocked_keyring(const struct unlocked *u)
+{
+    return u->part == STATE_OPEN ? u->state.keys : u->own;
+}
+
 static int with_state(struct unlocked *u, const struct key_options *k, const char *shown)
 {
     char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
 
-    int rc = open_state(u, k);
+    int rc = unlocked_state(u, k);
     if (rc)
         return rc;
-    struct keyring *keys = u->part == STATE_OPEN ? u->state.keys : u->own;
+    struct keyring *keys = unlocked_keyring(u);
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), shown);
     rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
     if (rc)
         return rc;
     rc = keyring_unlock(keys, s.kind, s.bytes, s.len);
+    u->keys = rc ? NULL : keys;
+    note_unlocked(u, k, s.kind, rc);
     secret_drop(&s);
     if (rc)
         return blamed_path(u, rc == E_PASSPHRASE ? shown : u->state_path, rc);
-    u->keys = keys;
-    return blamed_path(u, shown, check_header(u, keys));
+    return blamed_path(u, shown, unlocked_check(u, keys));
 }
 
 int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown)

@@ -4,6 +4,8 @@
  * keyring while the vault is not mounted (the state's lock sees to that).
  */
 #include "internal.h"
+#include <ecluse/audit.h>
+#include <ecluse/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +20,7 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
 {
     struct store *opened = NULL;
     struct vault_header h;
-    char path[PATH_MAX];
+    char path[PATH_MAX], id[ID_TEXT];
 
     *v = (struct vault_ref){ 0 };
     int rc = store_open(&opened, store, &v->header, &v->header_len);
@@ -31,6 +33,8 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
     if (rc)
         return blamed_path(blamed, store, rc);
     v->vault = h.vault;
+    id_format(&v->vault, id);
+    log_vault(id);
     rc = state_path(path, state_dir, &v->vault);
     if (rc)
         return blamed_path(blamed, state_dir ? state_dir : "", rc);
@@ -44,6 +48,8 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
 int vault_unlock(struct vault_ref *v, const struct secret *s)
 {
     int rc = keyring_unlock(v->state.keys, s->kind, s->bytes, s->len);
+    audit_append(v->state.dir, rc ? NULL : v->state.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s->kind))));
     if (rc)
         return rc;
     const uint8_t *epoch0 = keyring_epoch_key(v->state.keys, 0);

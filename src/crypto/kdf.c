@@ -63,12 +63,12 @@ static uint32_t affordable_memory(void)
 
 /*
  * Memory before passes: it is what an attacker with many cores pays dearly for.
- * Time grows with memory times passes, so one measurement at the floor predicts
- * the rest, and a second one corrects it, downwards only.
+ * Time grows with memory times passes, so one measurement at the least cost
+ * predicts the rest, and a second one corrects it, downwards only.
  */
-struct kdf_cost kdf_calibrate(unsigned milliseconds)
+struct kdf_cost kdf_calibrate(struct kdf_cost least, unsigned milliseconds)
 {
-    struct kdf_cost cost = KDF_FLOOR;
+    struct kdf_cost cost = least;
     uint32_t most = affordable_memory();
     double took = measure(cost);
 
@@ -81,11 +81,11 @@ struct kdf_cost kdf_calibrate(unsigned milliseconds)
         cost.passes++;
         took += per_pass;
     }
-    if (cost.memory_kib == MEMORY_MIN && cost.passes == PASSES_MIN)
+    if (cost.memory_kib == least.memory_kib && cost.passes == least.passes)
         return cost;
-    for (took = measure(cost); took > milliseconds && cost.passes > PASSES_MIN; cost.passes--)
+    for (took = measure(cost); took > milliseconds && cost.passes > least.passes; cost.passes--)
         took -= took / cost.passes;
-    for (; took > milliseconds && cost.memory_kib > MEMORY_MIN; took /= 2)
+    for (; took > milliseconds && cost.memory_kib > least.memory_kib; took /= 2)
         cost.memory_kib /= 2;
     return cost;
 }

@@ -7,9 +7,10 @@
  * clear, outside the vault.  So, once mounted, the permission to write is
  * taken from the directory below, through a descriptor from before the mount;
  * it stays away after any end, a crash included, and is given back only for the
- * moment of the next mount (fusermount3 asks for it).  Root is not stopped by
- * permissions: for root, as for whatever got there in any other way, the mount
- * refuses a directory that is not empty, and says so.
+ * moment of the next mount, and only when users mount (fusermount3 asks for it).
+ * What a program puts there in that very moment is found right after it, and told.
+ * Root is not stopped by permissions: for root, as for whatever got there in any
+ * other way, the mount refuses a directory that is not empty, and says so.
  *
  * Where the mode cannot be changed (read-only filesystem, somebody else's
  * directory) the mount goes on: the check for emptiness remains.
@@ -69,13 +70,13 @@ int guard_open(struct guard *g, const char *path)
 
 void guard_lift(struct guard *g)
 {
-    if (g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode | S_IWUSR))
+    if (geteuid() && g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode | S_IWUSR))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
 }
 
 void guard_restore(struct guard *g)
 {
-    if (g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode))
+    if (geteuid() && g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
 }
 
@@ -83,6 +84,11 @@ void guard_set(struct guard *g)
 {
     if (g->fd >= 0 && fchmod(g->fd, g->mode & ~(mode_t)WRITE_BITS))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
+}
+
+bool guard_missed(const struct guard *g)
+{
+    return g->fd >= 0 && check_empty(g->fd) == E_MOUNTPOINT_NOT_EMPTY;
 }
 
 void guard_close(struct guard *g)

@@ -46,6 +46,7 @@ int guard_open(struct guard *g, const char *path);  /* checks it, changes nothin
 void guard_lift(struct guard *g);                   /* before mounting */
 void guard_restore(struct guard *g);                /* when it failed */
 void guard_set(struct guard *g);                    /* once mounted */
+bool guard_missed(const struct guard *g);           /* something was written there meanwhile */
 void guard_close(struct guard *g);
 
 /* --- preflight.c ------------------------------------------------------------- */
@@ -58,11 +59,14 @@ struct vault_files {
     struct state state;
     bool state_open;
     struct guard guard;
+    bool dead;                   /* a mount whose daemon died is still there */
 };
 /* All that can be found wrong without a secret; changes nothing on disk. */
 int preflight(const struct mount_config *c, struct vault_files *f);
 /* What can only be found wrong with it. */
 int preflight_unlock(const struct mount_config *c, struct vault_files *f);
+/* Right before mounting: takes a dead mount away, and looks at what is below it. */
+int preflight_clear(const struct mount_config *c, struct vault_files *f);
 void preflight_close(struct vault_files *f);
 /* The same for the state: the file that is damaged, when that is known. */
 int blame_state(const struct mount_config *c, const struct state *s, const char *path, int error);
@@ -85,6 +89,7 @@ struct served {
     const struct mount_config *config;
     struct id128 vault;
     const char *state_path;
+    const struct state *state;   /* its keys are unlocked */
     enum suite suite;
     bool cloned;
     struct session *session;
@@ -107,8 +112,14 @@ void process_harden(void);
 void process_block_signals(void);
 /* Leaves terminal, session and standard streams. */
 void process_detach(void);
-/* Tells a service manager (NOTIFY_SOCKET), when there is one. */
-void process_notify(const char *state);
+
+/* --- manager.c: what a service manager is told, when there is one ---------------- */
+
+/* Before there are threads, and before any program is run. */
+void manager_find(void);
+void manager_tell(const char *state);
+/* Unmounted: publishes while telling what is left. Without a manager, nothing. */
+void manager_farewell(struct fs *fs);
 
 /* --- lifetime.c ------------------------------------------------------------------ */
 
@@ -160,6 +171,7 @@ void json_raw(struct buf *b, const char *text);
 int report_status(const struct served *s, bool closing, struct buf *out);
 int report_identity(const struct served *s, bool closing, struct buf *out);
 void report_result(int result, struct buf *out);
+void report_refusal(int result, struct buf *out);  /* of an unmount: nobody needs to wait for the end */
 void report_gc(const struct gc_report *r, struct buf *out);
 
 #endif

@@ -12,6 +12,7 @@
  * and the kernel lets go of the mount (nobody's working directory is in it).
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -122,6 +123,7 @@ static void *thread(void *arg)
         }
         if (idle && is_idle(l->served) && served_release(l->served) == 0) {
             log_info("ECL-0521 idle for %u s", idle);
+            audit_append(l->served->state->dir, NULL, AUDIT_IDLE, 0, AUDIT_FIELDS(AUDIT_NUMBER("seconds", idle)));
             wait_for_end(l);
             break;
         }

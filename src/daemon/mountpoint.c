@@ -107,30 +107,72 @@ void mounted_read_ahead(const struct mounted *m, unsigned kib)
 
 /* --- unmounting -------------------------------------------------------------- */
 
-static int spawn_fusermount(const char *path, bool lazy)
+/* "fusermount3: failed to unmount PATH: CAUSE", in English; the exit code is always 1. */
+static int why_kept(const char *said)
 {
-    const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", path, NULL };
+    const char *colon = strrchr(said, ':'), *cause = colon ? colon + 1 + strspn(colon + 1, " ") : said;
+
+    if (strcmp(cause, "Device or resource busy") == 0)
+        return E_MOUNT_BUSY;
+    log_warning("ECL-0542 fusermount3: %s", *cause ? cause : "no word");
+    return strcmp(cause, "Operation not permitted") && strcmp(cause, "Permission denied") ? E_UNMOUNT : -EPERM;
+}
+
+/* Its words, whole or not: it is never kept waiting. */
+static void hear(int fd, char *out, size_t size)
+{
+    char rest[256];
+    size_t used = 0;
+    ssize_t n;
+
+    while ((n = used + 1 < size ? read(fd, out + used, size - 1 - used) : read(fd, rest, sizeof rest)) != 0) {
+        if (n < 0 && errno != EINTR)
+            break;
+        if (n > 0 && used + 1 < size)
+            used += (size_t)n;
+    }
+    out[used] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+static int spawn_helper(const char *path, bool lazy, int output, pid_t *pid)
+{
+    const char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "--", lazy ? "--" : path, lazy ? path : NULL, NULL };
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none;
-    pid_t pid;
-    int status = -1;
 
     sigemptyset(&none);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attr);
     posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&files, 1, 2);
+    posix_spawn_file_actions_adddup2(&files, output, 2);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-    int rc = posix_spawnp(&pid, argv[0], &files, &attr, (char *const *)(uintptr_t)argv, environ);
+    int rc = posix_spawnp(pid, argv[0], &files, &attr, (char *const *)(uintptr_t)argv, environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
-    if (rc)
-        return E_FUSE;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : E_MOUNT_BUSY;
+    return rc ? E_FUSE : 0;
+}
+
+static int spawn_fusermount(const char *path, bool lazy)
+{
+    char said[512];
+    int ends[2], status = -1;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC))
+        return -errno;
+    int rc = spawn_helper(path, lazy, ends[1], &pid);
+    close(ends[1]);
+    if (!rc) {
+        hear(ends[0], said, sizeof said);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        rc = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : why_kept(said);
+    }
+    close(ends[0]);
+    return rc;
 }
 
 int mounted_release(const char *path, bool lazy)

@@ -176,7 +176,7 @@ static void tell(struct notify *n, enum fs_event event, int error)
     n->config->words(event, error, n->config->mountpoint, summary, sizeof summary, sentence, sizeof sentence);
     int rc = spawn(n->program, n->desktop ? desktop : plain, &pid);
     if (rc)
-        log_warning("ECL-0530 the program for notifications cannot be run: %s", error_name(rc));
+        log_warning("ECL-0532 the program for notifications cannot be run: %s", error_name(rc));
     else
         reap(n, pid);
 }

@@ -8,7 +8,9 @@
  * header must carry the MAC of the keyring's epoch 0 and its suite.
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <ecluse/io.h>
+#include <ecluse/synced.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,25 +47,34 @@ static int open_store(const struct mount_config *c, struct vault_files *f)
     return blame(c, c->store_path, rc);
 }
 
-/* A dead mount of ours is cleared away; a live one is in the way; whatever
- * else is mounted there (autofs, a volume) can be mounted upon. */
+/* A live mount of ours is in the way; whatever else is mounted there (autofs, a
+ * volume) can be mounted upon.  A dead one stays for now: its errors are better
+ * than an empty folder, above all when this mount fails too. */
 static int check_mountpoint(const struct mount_config *c, struct vault_files *f)
 {
     struct mounted m;
 
     int rc = mounted_at(c->mountpoint, &m);
-    if (rc == 0 && mounted_is_ours(&m) && mounted_is_dead(c->mountpoint)) {
-        rc = mounted_release(c->mountpoint, true);
-        log_info("ECL-0504 cleared the mount of a daemon that died: %s", error_name(rc));
-        if (rc)
-            return blame(c, c->mountpoint, rc);
-        rc = mounted_at(c->mountpoint, &m);
-    }
+    f->dead = rc == 0 && mounted_is_ours(&m) && mounted_is_dead(c->mountpoint);
+    if (f->dead)
+        return geteuid() == 0 || m.owner == geteuid() ? 0 : blame(c, c->mountpoint, -EPERM);
     if (rc == 0 && strncmp(m.type, "fuse", 4) == 0)
         return blame(c, c->mountpoint, E_MOUNTPOINT_BUSY);
     if (rc == 0 && strcmp(m.type, "autofs") == 0)
         return 0;  /* opening it would ask for the very mount that we are */
     return blame(c, c->mountpoint, guard_open(&f->guard, c->mountpoint));
+}
+
+int preflight_clear(const struct mount_config *c, struct vault_files *f)
+{
+    int rc = 0;
+
+    while (!rc && f->dead) {
+        rc = mounted_release(c->mountpoint, true);
+        log_warning("ECL-0504 cleared the mount of a daemon that died: %s", error_name(rc));
+        rc = rc ? blame(c, c->mountpoint, rc) : check_mountpoint(c, f);
+    }
+    return rc;
 }
 
 /* A daemon that was unmounted holds the state until it has published; one that
@@ -83,12 +94,16 @@ static int open_when_free(struct state *s, const char *path, const struct id128 
 
 static int open_state(const struct mount_config *c, struct vault_files *f)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], root[PATH_MAX];
 
     int rc = state_path(path, c->state_dir, &f->vault.vault);
     if (rc)
         return blame(c, c->state_dir ? c->state_dir : "", rc);
+    if (synced_by(path, root))
+        return blame(c, path, E_STATE_SYNCED);
     rc = place_check(path, c->store_path);
+    if (rc == E_OTHER_VAULT)
+        audit_append_at(c->state_dir, &f->vault.vault, AUDIT_ALARM, rc, NULL);
     if (rc)
         return blame(c, c->store_path, rc);
     rc = open_when_free(&f->state, path, &f->vault.vault);
@@ -133,7 +148,7 @@ static int check_fuse(void)
 {
     int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        return E_FUSE;
+        return errno == EACCES || errno == EPERM ? E_FUSE_DENIED : E_FUSE;
     close(fd);
     return 0;
 }
@@ -165,8 +180,13 @@ int preflight_unlock(const struct mount_config *c, struct vault_files *f)
         return rc;
     rc = keyring_unlock(f->state.keys, kind, secret, len);
     secret_free(secret);
+    audit_append(f->state.dir, rc ? NULL : f->state.keys, AUDIT_UNLOCKED, rc,
+                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(kind))));
     if (rc)
         return blame(c, rc == E_PASSPHRASE ? c->store_path : f->state.path, rc);
+    rc = c->allowed ? c->allowed(c->ctx, f->state.keys, f->state.dir) : 0;
+    if (rc)
+        return rc;
     const uint8_t *epoch0 = keyring_epoch_key(f->state.keys, 0);
     if (!epoch0)
         return blame(c, f->state.path, E_KEYRING);

@@ -8,12 +8,9 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define FILES_WANTED 65536u
@@ -58,24 +55,4 @@ void process_detach(void)
         dup2(null, fd);
     if (null > 2)
         close(null);
-}
-
-void process_notify(const char *state)
-{
-    const char *name = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-
-    size_t len = name ? strlen(name) : 0;
-    if (!len || len >= sizeof to.sun_path)
-        return;
-    memcpy(to.sun_path, name, len);
-    if (to.sun_path[0] == '@')
-        to.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, size) < 0)
-        log_debug("ECL-0503 service manager: %s", error_name(-errno));
-    close(fd);
 }

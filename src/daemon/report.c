@@ -34,11 +34,23 @@ int report_identity(const struct served *s, bool closing, struct buf *out)
     return finish(out);
 }
 
-void report_result(int result, struct buf *out)
+static void result_members(int result, struct buf *out)
 {
     json_raw(out, "{");
     json_number(out, "code", result);
     json_string(out, "error", result ? error_name(result) : "");
+}
+
+void report_result(int result, struct buf *out)
+{
+    result_members(result, out);
+    finish(out);
+}
+
+void report_refusal(int result, struct buf *out)
+{
+    result_members(result, out);
+    json_bool(out, "mounted", true);
     finish(out);
 }
 

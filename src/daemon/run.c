@@ -9,6 +9,7 @@
  * the warden, before anything else.
  */
 #include "internal.h"
+#include <ecluse/audit.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,11 @@ static void on_ready(void *ctx)
     mounted_read_ahead(&s->mount, READ_AHEAD_KIB);
     if (!s->config->foreground) {
         process_detach();
-        log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+        log_open(s->config->log ? s->config->log : LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     }
-    process_notify("READY=1");
+    audit_append(s->state->dir, s->state->keys, AUDIT_MOUNTED, 0,
+                 AUDIT_FIELDS(AUDIT_NUMBER("read_only", s->config->read_only)));
+    manager_tell(s->config->read_only ? "READY=1\nSTATUS=Mounted read-only" : "READY=1\nSTATUS=Mounted");
     log_info("ECL-0510 mounted%s", s->config->read_only ? " read-only" : "");
     if (s->config->ready)
         s->config->ready(s->config->ctx);
@@ -55,7 +58,8 @@ static int open_fs(struct served *s, struct vault_files *f)
     struct fs_options o = {
         .read_only = c->read_only, .strict = c->strict, .owners = c->owners, .uid = c->uid, .gid = c->gid,
         .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
-        .ctx = s->session, .grace = c->grace, .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
+        .ctx = s->session, .grace = c->grace, .publish_ms = c->publish_seconds * 1000,
+        .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
     };
     struct fs_status now;
 
@@ -91,8 +95,12 @@ static int check_place(struct served *s, const struct guard *g)
 
 static int mount_it(struct served *s, struct vault_files *f)
 {
+    bool died = f->dead;
+    int rc = preflight_clear(s->config, f);
+    if (rc)
+        return rc;
     guard_lift(&f->guard);
-    int rc = session_mount(s->session, s->fs, f->guard.fd);
+    rc = session_mount(s->session, s->fs, f->guard.fd);
     if (rc) {
         guard_restore(&f->guard);
         return blame(s->config, rc == E_FUSE ? "/dev/fuse" : s->config->mountpoint, rc);
@@ -104,6 +112,13 @@ static int mount_it(struct served *s, struct vault_files *f)
     }
     guard_set(&f->guard);
     warden_watch(&s->warden, s->mount.minor);
+    if (died && s->notify)
+        notify_raise(s->notify, FS_EVENT_DIED, 0);
+    if (guard_missed(&f->guard)) {
+        log_warning("ECL-0506 something was written into the folder below the mount");
+        if (s->notify)
+            notify_raise(s->notify, FS_EVENT_BESIDE, 0);
+    }
     return rc;
 }
 
@@ -117,7 +132,6 @@ static int serve(struct served *s, struct control **control)
         rc = lifetime_start(&lifetime, s);
     if (!rc)
         rc = session_run(s->session, on_ready, s);
-    process_notify("STOPPING=1");
     if (lifetime)
         lifetime_stop(lifetime);
     if (*control)
@@ -125,6 +139,7 @@ static int serve(struct served *s, struct control **control)
     if (served_is_mounted(s))
         mounted_release(s->config->mountpoint, true);
     session_unmount(s->session);
+    manager_farewell(s->fs);
     return rc;
 }
 
@@ -148,10 +163,15 @@ static int run(struct served *s, struct vault_files *f)
         rc = blame_open(s, f, open_fs(s, f));
     if (!rc)
         rc = mount_it(s, f);
+    if (rc)
+        audit_append(f->state.dir, f->state.keys, AUDIT_MOUNTED, rc, NULL);
+    bool mounted = !rc;
     if (!rc)
         rc = serve(s, &control);
     if (s->fs) {
         int closed = fs_close(s->fs);
+        if (mounted)
+            audit_append(f->state.dir, f->state.keys, AUDIT_UNMOUNTED, rc ? rc : closed, NULL);
         log_info("ECL-0512 unmounted: %s", error_name(closed));
         rc = rc ? rc : blame(s->config, s->config->store_path, closed);
     }
@@ -167,14 +187,19 @@ int daemon_run(const struct mount_config *c)
 {
     struct vault_files f = { .guard = { .fd = -1 } };
     struct served s = { .config = c, .since = time(NULL) };
+    char id[ID_TEXT];
 
     if (c->blamed)
         c->blamed[0] = '\0';
     process_one_arena();
     process_harden();
+    manager_find();
     warden_start(&s.warden);
-    log_open(c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    log_open(c->log ? c->log : c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     int rc = preflight(c, &f);
+    id_format(&f.vault.vault, id);
+    if (!rc)
+        log_vault(id);
     if (!rc)
         rc = preflight_unlock(c, &f);
     if (rc || chdir("/")) {
@@ -185,6 +210,7 @@ int daemon_run(const struct mount_config *c)
     }
     s.vault = f.vault.vault;
     s.state_path = f.state.path;
+    s.state = &f.state;
     s.suite = f.vault.suite;
     process_block_signals();
     rc = run(&s, &f);

@@ -110,6 +110,7 @@ int actors_renew(struct fs *fs)
         rc = keyring_save(s->keys, s->dir, "keyring");
     if (!rc && fs->actor_count)
         rc = take_identity(fs);
+    audit_append(s->dir, s->keys, AUDIT_COPIED, rc, NULL);
     log_warning("ECL-0513 the state was copied or restored: new actor: %s", error_name(rc));
     return rc;
 }

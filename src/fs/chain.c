@@ -267,13 +267,20 @@ static void require_root(struct link *v, struct chain *c)
     c->count = c->loose = 0;
 }
 
+/* What waits before the beginning is not needed, nor what its publisher has left behind
+ * there, with a gap between. */
+static bool is_past(const struct link *l, const struct link *first)
+{
+    return first && l->self.seq < first->self.seq &&
+           (l->verdict == LINK_PENDING || (l->verdict == LINK_BRANCH && l->self.actor == first->self.actor));
+}
+
 static void tally(const struct link *v, size_t count, struct chain *c)
 {
-    /* What waits before the beginning is not needed. */
-    uint64_t from = c->count ? v[c->order[c->base]].self.seq : 0;
+    const struct link *first = c->count ? &v[c->order[c->base]] : NULL;
 
     for (size_t k = 0; k < count; k++) {
-        if (v[k].verdict == LINK_PENDING && v[k].self.seq < from)
+        if (is_past(&v[k], first))
             continue;
         c->pending += v[k].verdict == LINK_PENDING && !v[k].staged;
         c->branches += v[k].verdict == LINK_BRANCH && !v[k].staged;

@@ -18,6 +18,7 @@
  * Not promised: a picture of one moment while others work in the store.
  */
 #include "checking.h"
+#include "seen.h"
 #include <ecluse/error.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
  * and are left out, and so are rows that only the journal has.
  */
 #include "checking.h"
+#include "seen.h"
 #include <ecluse/error.h>
 #include <ecluse/log.h>
 #include <errno.h>

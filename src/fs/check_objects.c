@@ -185,7 +185,7 @@ static int name_segments(struct checking *c, struct link *l)
         if (s.carrier) {
             if (!id_equal(&s.id, &c->objects[l->object].id))
                 l->incomplete = true;
-        } else if (!checked_named(c, &s.id, v.seq, told ? s.length : 0, hashed ? s.sha256 : NULL)) {
+        } else if (!checked_named(c, &s.id, v.seq, told ? s.length : 0, hashed ? s.sha256 : NULL) && !s.gone) {
             l->incomplete = true;
         }
     }

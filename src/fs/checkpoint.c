@@ -14,11 +14,12 @@
  * changes between two parts is noted, hence published behind them.  A crash leaves
  * parts without a last one, which are no checkpoint; the next begins anew.
  *
- * One is due when whoever recovers would read more than 1.5 times what a checkpoint
- * takes (he may have to read that twice: 3 times the metadata), or when the
+ * One is due when the user has accepted that the store lacks publications, since whoever
+ * recovers would wait for them; when he would read more than 1.5 times what a checkpoint
+ * takes (he may have to read that twice: 3 times the metadata); or when the
  * publications since are too many objects for what the store holds.
  */
-#include "internal.h"
+#include "publishing.h"
 #include <time.h>
 
 #define RETRY_SECONDS 3600
@@ -55,6 +56,8 @@ bool checkpoint_due(struct fs *fs)
     int rc = index_checkpoint(fs->index, INT64_MAX, &first, &last);
     if (!rc)
         rc = index_payloads(fs->index, first, last.seq, &size);
+    if ((!rc && fs->heads.accepted >= first) || (rc == -ENOENT && fs->heads.accepted))
+        return true;
     if ((rc && rc != -ENOENT) || index_payloads(fs->index, first, INT64_MAX, &all))
         return false;
     uint64_t expected = expected_size(size, last.inodes, totals.inodes);

@@ -19,10 +19,10 @@
  * An object with a block that cannot be read is left alone until the next mount: its
  * other blocks may be moved, but it never becomes empty, so it is never removed.
  *
- * Files may share blocks: these count for each of them, and an object looks fuller
- * than it is.  Whether anything is alive in it is exact.
+ * Files that share blocks go on sharing them (relocate.c).
  */
-#include "internal.h"
+#include "collecting.h"
+#include "publishing.h"
 #include <stdlib.h>
 
 #define VOLUME_PACED (64ull << 20)
@@ -34,75 +34,6 @@
 #define FOOTER_PER_RUN 64u       /* a run and a name */
 #define OBJECTS_MIN 50u          /* not many, however little is alive */
 #define DATA_PER_OBJECT (8u << 20)
-
-/* --- counting ------------------------------------------------------------------------ */
-
-static int note_segment(void *ctx, const struct segment_row *row)
-{
-    struct buf *b = ctx;
-    struct usage u = { .number = row->number, .length = row->length };
-
-    buf_append(b, &u, sizeof u);
-    return b->failed ? -ENOMEM : 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const struct usage *x = a, *y = b;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
-static struct usage *find(const struct usages *u, uint32_t number)
-{
-    struct usage key = { .number = number };
-    return u->count ? bsearch(&key, u->v, u->count, sizeof key, by_number) : NULL;
-}
-
-void usages_note(struct usages *u, const struct run *runs, uint32_t count)
-{
-    for (uint32_t k = 0; k < count; k++) {
-        struct usage *x = find(u, runs[k].segment);
-        if (x)
-            x->seen = true;
-    }
-}
-
-static int add_map(void *ctx, uint64_t ino, uint64_t base, const struct run *runs, uint32_t count)
-{
-    struct usages *u = ctx;
-    (void)ino, (void)base;
-
-    for (uint32_t k = 0; k < count; k++) {
-        struct usage *x = find(u, runs[k].segment);
-        if (!x)
-            continue;
-        x->seen = true;
-        x->live += run_bytes(&runs[k]);
-        x->runs++;
-    }
-    return 0;
-}
-
-int usages_take(struct fs *fs, struct usages *u)
-{
-    struct buf rows = { 0 };
-
-    *u = (struct usages){ 0 };
-    int rc = index_scan_segments(fs->index, SEGMENT_PUBLISHED, note_segment, &rows);
-    if (rc) {
-        buf_free(&rows);
-        return rc;
-    }
-    u->v = (struct usage *)(void *)rows.data;   /* taken over */
-    u->count = rows.len / sizeof *u->v;
-    return index_scan_maps(fs->index, add_map, u);
-}
-
-void usages_free(struct usages *u)
-{
-    free(u->v);
-    *u = (struct usages){ 0 };
-}
 
 /* --- choosing ------------------------------------------------------------------------- */
 
@@ -239,7 +170,8 @@ static int choose_sparse(struct plan *p, const struct usages *all)
 
 static int plan_by_number(const void *a, const void *b)
 {
-    return by_number(*(const struct usage *const *)a, *(const struct usage *const *)b);
+    const struct usage *x = *(const struct usage *const *)a, *y = *(const struct usage *const *)b;
+    return x->number < y->number ? -1 : x->number > y->number;
 }
 
 static bool are_many(const struct usages *all)
@@ -282,8 +214,7 @@ static int note_places(void *ctx, uint64_t ino, uint64_t base, const struct run 
     struct plan *p = ctx;
 
     for (uint32_t k = 0; k < count; k++) {
-        struct block_place at = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count,
-                                  (uint32_t)run_bytes(&runs[k]) };
+        struct block_place at = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
         if (is_chosen(p, runs[k].segment))
             buf_append(&p->places, &at, sizeof at);
     }
@@ -299,11 +230,13 @@ static int avoid(struct fs *fs, uint32_t number, struct gc_report *out)
     return fs->publish.gc_avoided.failed ? -ENOMEM : 0;
 }
 
-static int move_places(struct fs *fs, const struct plan *p, struct gc_report *out)
+static int move_places(struct fs *fs, struct plan *p, struct gc_report *out)
 {
+    struct relocations moved = { 0 };
     struct block_place at;
     int rc = 0;
 
+    places_sort(&p->places);
     for (size_t k = 0; !rc && k < p->places.len && !publish_stopping(fs); k += sizeof at) {
         memcpy(&at, p->places.data + k, sizeof at);
         rc = fs_may_write(fs, false);
@@ -312,12 +245,12 @@ static int move_places(struct fs *fs, const struct plan *p, struct gc_report *ou
         if (rc)
             break;
         commit_throttle(fs);
-        rc = reseal_place(fs, &at);
+        rc = relocate(fs, &moved, &at);
         if (rc == E_AUTH || rc == E_FORMAT || rc == E_NOT_ARRIVED)
             rc = avoid(fs, at.segment, out);
-        else if (!rc)
-            out->moved_bytes += at.bytes;
     }
+    out->moved_bytes += moved.bytes;
+    relocations_free(&moved);
     return rc;
 }
 

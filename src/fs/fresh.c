@@ -23,7 +23,7 @@
  *
  * What is absent and was not the end of a chain has not arrived, and is no alarm.
  */
-#include "internal.h"
+#include "seen.h"
 #include <stdio.h>
 #include <stdlib.h>
 

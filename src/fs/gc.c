@@ -27,7 +27,9 @@
  *
  * Runs in the publisher's thread, when all is published.
  */
-#include "internal.h"
+#include "collecting.h"
+#include "publishing.h"
+#include "seen.h"
 #include <stdlib.h>
 
 #define DAY 86400
@@ -303,7 +305,7 @@ static uint64_t taken_up(const struct usages *u)
 /* Counts and compacts, as long as that makes it less; leaves in `u` the last count. */
 static int tidy(struct fs *fs, bool at_once, struct gc_report *out, struct usages *u)
 {
-    int rc = usages_take(fs, u);
+    int rc = usages_take(fs, 0, u);
     uint64_t before = UINT64_MAX;
 
     if (!rc && !at_once && clock_now() < fs->publish.compact_after)
@@ -317,7 +319,7 @@ static int tidy(struct fs *fs, bool at_once, struct gc_report *out, struct usage
         if (rc)
             break;
         usages_free(u);
-        rc = usages_take(fs, u);
+        rc = usages_take(fs, 0, u);
         if (!rc && taken_up(u) >= before)   /* no gain: an estimate was wrong, or others wrote */
             fs->publish.compact_after = clock_now() + DAY;
     }
@@ -373,6 +375,9 @@ int gc_round(struct fs *fs, bool at_once, struct gc_report *out)
     }
     if (!rc)
         rc = sweep(fs, at_once, out);
+    if (out->removed)
+        audit_append(fs->state->dir, fs->state->keys, AUDIT_REMOVED, rc < 0 ? rc : 0,
+                     AUDIT_FIELDS(AUDIT_NUMBER("objects", out->removed), AUDIT_NUMBER("bytes", out->removed_bytes)));
     fs->publish.gc_after = clock_now() + (rc == 1 ? PAUSE_SECONDS : ROUND_SECONDS);
     if (rc < 0)
         log_warning("ECL-0433 gc: %s", error_name(rc));

@@ -16,7 +16,7 @@
  * A missing file is an empty one: no device has seen anything before its first
  * mount.  One that does not open is damage, as with any file of the state.
  */
-#include "internal.h"
+#include "seen.h"
 #include <stdlib.h>
 
 #define NAME "heads"

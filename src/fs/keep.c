@@ -367,8 +367,9 @@ static int take_record(struct keep *k, const struct meaning *m)
         k->b->report->lost += k->marking;
         return 0;
     }
-    if (++k->walked % 256 == 0)
-        rebuild_progress(k->b, REBUILD_KEEP, k->walked, 0);
+    int rc = ++k->walked % 256 ? 0 : rebuild_progress(k->b, REBUILD_KEEP, k->walked, 0);
+    if (rc)
+        return rc;
     return k->marking ? mark_record(k, m) : apply_record(k, m);
 }
 

@@ -261,6 +261,8 @@ int map_cut(struct fs *fs, struct inode *i, uint64_t first)
         if (whole < i->cut.unlogged)
             i->cut.unlogged = whole;
     }
+    if (first == 0)
+        i->flags &= ~INODE_SHARES;
     if (whole == 1) {
         i->blocks = 0;
         for (uint32_t r = 0; r < i->runs.count; r++)

@@ -9,7 +9,10 @@
  * publication is completed.  A read-only mount does only what reading needs:
  * the local state is repaired all the same, the store is not written.
  */
+#include "collecting.h"
+#include "publishing.h"
 #include "rebuild.h"
+#include "seen.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -14,7 +14,8 @@
  * two tables give them meaning elsewhere.  The carrier, which holds this very
  * payload, is listed without length and hash.
  */
-#include "internal.h"
+#include "publishing.h"
+#include "seen.h"
 #include <stdlib.h>
 
 #define PUBLICATION_VERSION 1u
@@ -25,6 +26,7 @@
 #define SEGMENT_FRESH 1u
 #define SEGMENT_CARRIER 2u
 #define SEGMENT_AGAIN 4u
+#define SEGMENT_GONE 12u         /* again, and nobody need wait for it */
 
 static int by_number(const void *a, const void *b)
 {
@@ -76,6 +78,18 @@ static const struct segment_row *find_fresh(const struct segment_row *fresh, siz
     return NULL;
 }
 
+/* The store lacks it, and the user has accepted that it lacks something: a reader who
+ * waited for it would wait for ever. */
+static bool is_gone(struct fs *fs, const struct segment_row *s)
+{
+    uint64_t size;
+
+    if (!fs->heads.accepted || s->state != SEGMENT_PUBLISHED)
+        return false;
+    int rc = store_size(fs->store, &s->id, &size);
+    return (rc == E_NOT_ARRIVED && store_present(fs->store)) || (!rc && size != s->length);
+}
+
 static int encode_segments(struct fs *fs, const struct buf *numbers, const struct segment_row *fresh,
                            size_t fresh_count, uint32_t carrier, bool again, struct buf *out)
 {
@@ -92,13 +106,13 @@ static int encode_segments(struct fs *fs, const struct buf *numbers, const struc
             if (rc)
                 return rc == -ENOENT ? E_STATE_DAMAGED : rc;
             s = &old;
-            if (again && segment_size_class(old.length) == old.length)
-                flags = SEGMENT_AGAIN;
+            if (segment_size_class(old.length) == old.length)
+                flags = is_gone(fs, &old) ? SEGMENT_GONE : again ? SEGMENT_AGAIN : 0;
         }
         buf_varint(out, v[k]);
         buf_append(out, s->id.b, sizeof s->id.b);
         buf_byte(out, flags);
-        if (flags == SEGMENT_FRESH || flags == SEGMENT_AGAIN) {
+        if (flags == SEGMENT_FRESH || flags & SEGMENT_AGAIN) {
             buf_varint(out, s->length);
             buf_append(out, s->sha256, sizeof s->sha256);
         }

@@ -25,6 +25,7 @@
 #define SEGMENT_FRESH 1u
 #define SEGMENT_CARRIER 2u
 #define SEGMENT_AGAIN 4u
+#define SEGMENT_GONE 12u
 #define COUNTER_LIMIT (1ull << 48)
 #define ACTORS_MAX 65536u
 #define ACTOR_BYTES 8u
@@ -139,11 +140,12 @@ static void read_segment(struct reader *r, struct publication_segment *out)
     uint8_t flags = read_byte(r);
 
     *out = (struct publication_segment){ .number = (uint32_t)number, .fresh = flags & SEGMENT_FRESH,
-                                         .carrier = flags & SEGMENT_CARRIER, .again = flags == SEGMENT_AGAIN };
+                                         .carrier = flags & SEGMENT_CARRIER, .again = flags & SEGMENT_AGAIN,
+                                         .gone = flags == SEGMENT_GONE };
     if (id)
         memcpy(out->id.b, id, sizeof out->id.b);
-    require(r, number <= UINT32_MAX && flags <= SEGMENT_AGAIN && flags != SEGMENT_CARRIER);
-    if (flags == SEGMENT_FRESH || flags == SEGMENT_AGAIN) {
+    require(r, number <= UINT32_MAX && (flags <= SEGMENT_AGAIN || flags == SEGMENT_GONE) && flags != SEGMENT_CARRIER);
+    if (flags == SEGMENT_FRESH || flags & SEGMENT_AGAIN) {
         out->length = read_varint(r);
         read_hash(r, out->sha256);
         require(r, out->length && segment_size_class(out->length) == out->length);

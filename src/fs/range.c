@@ -271,6 +271,7 @@ static int share(struct fs *fs, struct inode *src, uint64_t from, struct inode *
     int rc = 0;
 
     pthread_mutex_lock(&fs->meta);
+    dst->flags |= INODE_SHARES;
     for (uint64_t done = 0; !rc && done < blocks;) {
         uint32_t a = CHUNK_BLOCKS - (uint32_t)((from + done) % CHUNK_BLOCKS);
         uint32_t b = CHUNK_BLOCKS - (uint32_t)((to + done) % CHUNK_BLOCKS);
@@ -335,7 +336,7 @@ static ssize_t copy_pinned(struct fs *fs, struct inode *src, uint64_t from_off, 
     return rc ? rc : (ssize_t)len;
 }
 
-static void lock_two(struct fs *fs, uint64_t a, uint64_t b)
+void lock_two(struct fs *fs, uint64_t a, uint64_t b)
 {
     pthread_rwlock_t *x = data_lock(fs, a), *y = data_lock(fs, b);
     pthread_rwlock_wrlock(x < y ? x : y);
@@ -343,7 +344,7 @@ static void lock_two(struct fs *fs, uint64_t a, uint64_t b)
         pthread_rwlock_wrlock(x < y ? y : x);
 }
 
-static void unlock_two(struct fs *fs, uint64_t a, uint64_t b)
+void unlock_two(struct fs *fs, uint64_t a, uint64_t b)
 {
     pthread_rwlock_unlock(data_lock(fs, a));
     if (data_lock(fs, a) != data_lock(fs, b))

@@ -2,12 +2,17 @@
 /*
  * What the files of a rebuild share (include/ecluse/rebuild.h says what it is).
  *
- *   survey.c      what lies in the store and in the old staging directory
+ *   objects.c     what lies in the store and in the old staging directory
+ *   survey.c      which publications there are
  *   chain.c       which publications are the history
+ *   doubts.c      what does not open, and may be the newest of it
  *   translate.c   rows of others into this index's numbers
- *   rebuild.c     the history into a new index
+ *   rebuild.c     whether and how: the steps one after another
+ *   applying.c    the history into a new index
  *   keep.c        over it, what was not published
  *   renewal.c     the new directory, and the switch
+ *   resume.c      what an interruption leaves, and how it is gone on with
+ *   history.c     its file
  */
 #ifndef ECLUSE_FS_REBUILD_H
 #define ECLUSE_FS_REBUILD_H
@@ -30,7 +35,9 @@ struct renewal {
 int renewal_begin(struct renewal *w, const char *path, bool has_old);
 /* Everything in it is durable: it takes the place of the old one. */
 int renewal_switch(struct renewal *w, bool has_old, char damaged[PATH_MAX]);
-/* Removes what was made, unless it took its place. */
+/* Opens what was left of one; -ENOENT: nothing, or nothing of use. E_STATE_IN_USE. */
+int renewal_reopen(struct renewal *w, const char *path);
+/* Removes what was made, unless it took its place, or is kept (`made` is false). */
 void renewal_end(struct renewal *w);
 /* A kill between the switch and its end: the old state is moved into the new. */
 int renewal_settle(const struct state *s);
@@ -47,6 +54,8 @@ struct object {
     bool headed;               /* its header is authentic, epoch is known */
     bool ended;                /* its trailer is: it has arrived whole */
     uint64_t publication;      /* which its trailer says that it carries; 0: none, or not to be told */
+    bool named;                /* some publication that was read names it, or was carried by it */
+    enum { DOUBT_NONE, DOUBT_LATE, DOUBT_ALTERED } doubt; /* doubts.c */
     struct buf footer;         /* as it was read, while there is room for it */
     bool linked;               /* staged: its file is in the new staging directory */
     bool copied;               /* … and is a copy that may be written to */
@@ -58,16 +67,27 @@ struct survey {
     struct link *links;
     size_t link_count, link_capacity;
     size_t kept;               /* bytes of footers in memory */
+    struct object **gone;      /* by id: what publications name and the user let go */
+    size_t gone_count, gone_capacity;
 };
 
 struct rebuild;
 /* Lists all, then reads publications, the newest first, until a checkpoint suffices
  * (or all there is was read), and leaves their order in b->chain. */
 int survey_take(struct rebuild *b);
+
+/* --- objects.c -------------------------------------------------------------------- */
+
+int survey_list(struct rebuild *b);
 void survey_free(struct survey *s);
 struct object *survey_find(struct survey *s, const struct id128 *id);
+/* The object that a publication names; one that is gone gets a place of its own. NULL when
+ * it is not there, or memory is short. */
+struct object *survey_named(struct survey *s, const struct publication_segment *named);
 /* Opens the file of an object and derives its key; checks the header. */
 int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key **key);
+/* E_NOT_ARRIVED, E_AUTH. */
+int object_trailer(struct object *o, int fd, struct segment_key *key, struct segment_trailer *out);
 /* The publication that an object carries, and its hash; the view borrows from
  * `footer`. -ENOENT when it carries none. */
 int object_publication(struct rebuild *b, struct object *o, struct buf *footer, struct publication_view *v,
@@ -91,8 +111,10 @@ struct numbers {
     size_t actor_count, actor_capacity;
     uint64_t ino, cookie;      /* counter part; cookie */
     uint32_t segment;          /* the last one given out */
+    size_t noted;              /* actors that the index has */
 };
 
+int numbers_add_actor(struct numbers *n, uint64_t actor);
 int meaning_actors(struct numbers *n, struct meaning *m, size_t count, uint64_t (*actor)(const void *ctx, size_t k),
                    const void *ctx);
 void meaning_free(struct meaning *m);
@@ -121,19 +143,73 @@ struct rebuild {
     struct index *old;         /* read-only; NULL when it cannot be read */
     struct publication_head seen;
     struct buf heads;          /* struct publication_head…: of the actors before the beginning */
+    struct resume *resume;     /* what an interruption left; NULL: nothing that could be gone on with */
+    size_t resumed;            /* so many publications were applied before it */
+    uint64_t applied;          /* and so many since */
+    bool noted;                /* an interruption leaves something now */
     uint64_t intent;           /* number of a publication that the old index fixed and did not end; 0: none */
 };
+/* Number of the last publication of the history and of what lies behind it. */
+uint64_t history_end(const struct rebuild *b);
+/* Not 0: the user wants an end. */
+int rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+
+/* --- applying.c ------------------------------------------------------------------------ */
+
+/* What was not applied before an interruption. */
+int history_apply(struct rebuild *b);
+/* The counters of the index, once all rows are in it. */
+int history_counters(struct rebuild *b);
 /* Gives the object a number and adds its row to `rows`, if it has none yet; with its
  * hash when that is known (else NULL). */
 int object_number(struct rebuild *b, struct object *o, const uint8_t *sha256, struct buf *rows);
-/* Number of the last publication of the history and of what lies behind it. */
-uint64_t history_end(const struct rebuild *b);
 /* The publication of a link, read again: as it was when the order was decided, or
  * an error. */
 int publication_read(struct rebuild *b, const struct link *l, struct buf *footer, struct publication_view *v);
 /* The tables of a publication. */
 int publication_meaning(struct rebuild *b, struct publication_view *v, struct meaning *m);
-void rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+
+/* --- doubts.c ------------------------------------------------------------------------------ */
+
+/* An object that does not open: is it one whose loss would matter? -ENOMEM. */
+int doubt_object(struct rebuild *b, struct object *o);
+/* Once the history is decided: how many are left of which that is so. */
+void doubts_count(struct rebuild *b);
+
+/* --- resume.c ------------------------------------------------------------------------------ */
+
+/* Looks for what an interruption left, and opens it. Before the survey. */
+int resume_open(struct rebuild *b);
+/* The publication that an object carries, when it was applied before; else NULL. */
+const struct link *resume_link(const struct rebuild *b, const struct object *o);
+/* Once all is listed: is all there that was applied? Before resume_link. If not, it is
+ * given up. */
+int resume_place(struct rebuild *b);
+/* Is what was applied the beginning of the history as it is now? If not, the same. */
+void resume_check(struct rebuild *b);
+void resume_give_up(struct rebuild *b);
+/* Writes what a later resume_open needs, once the first publication is applied. */
+int resume_note(struct rebuild *b);
+/* At the end: keeps what can be gone on with after that error. */
+void resume_end(struct rebuild *b, int rc);
+
+/* --- history.c ----------------------------------------------------------------------------- */
+
+/* What an unfinished state is being made of; its file goes after the switch. */
+#define HISTORY_FILE "history"
+struct history_entry { struct id128 object; struct link link; };
+struct history {
+    struct publication_head *heads; /* of the publication with which it begins */
+    size_t head_count;
+    struct history_entry *v;   /* in order; of links, what chain_order takes, complete */
+    size_t count;
+};
+void history_encode(const struct history *h, struct buf *out);
+int history_decode(struct history *h, const uint8_t *bytes, size_t len); /* E_FORMAT */
+int history_write(const struct history *h, int dir, const struct keyring *keys);
+/* -ENOENT, E_AUTH, E_FORMAT. */
+int history_read(struct history *h, int dir, const struct keyring *keys);
+void history_free(struct history *h);
 
 /* --- rebuild_heads.c --------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * nobody else.  Whole or not, pending or not: what counts is what was seen.
  */
 #include "rebuild.h"
+#include "seen.h"
 #include <stdlib.h>
 
 static struct fs_head *find(struct rebuild_report *r, uint64_t actor)
@@ -47,14 +48,18 @@ int rebuild_heads(struct rebuild *b)
 int rebuild_keep_heads(struct rebuild *b)
 {
     const struct state *old = b->o->old;
-    struct heads heads;
+    struct heads heads = { 0 };
+    int rc = 0;
 
-    if (!old || !old->keys || old->keys != b->o->keys || b->o->partial)
-        return 0;
-    int rc = heads_read(&heads, old->dir, old->keys);
-    heads.accepted = heads.relied = 0;   /* the new index knows only what is there */
-    if (!rc && heads.count)
+    if (old && old->keys && old->keys == b->o->keys && !b->o->partial)
+        rc = heads_read(&heads, old->dir, old->keys);
+    if (rc == E_STATE_DAMAGED)
+        rc = 0;
+    /* The new index knows only what is there; but what its rows name may be gone, as was
+     * accepted where they were published (publication.c). */
+    heads.accepted = heads.relied = b->survey.gone_count ? history_end(b) : 0;
+    if (!rc && (heads.count || heads.accepted))
         rc = heads_write(&heads, b->renewal.files.dir, b->o->keys);
     heads_free(&heads);
-    return rc == E_STATE_DAMAGED ? 0 : rc;
+    return rc;
 }

@@ -12,8 +12,9 @@
  * Why so: the old index must never be seen beside the new log nor the other way
  * round, since frames of the one would open in the other; so the files cannot
  * change places one by one.  A kill before 2 leaves the old state, still damaged
- * and still offered for a rebuild, and a directory that its mark says is
- * worthless.  A kill after 2 leaves the new state, whole; the mark, which is in
+ * and still offered for a rebuild, and a directory that its mark says is not
+ * finished: worthless, or gone on with when there is no old state (resume.c).  A
+ * kill after 2 leaves the new state, whole; the mark, which is in
  * the state now, says that 3 and 4 remain (renewal_settle, at the next mount).
  * No file of the old state is opened for writing, and none is removed, ever:
  * what the new one needs of it are links or copies.
@@ -119,11 +120,11 @@ static int make_pieces(struct renewal *w)
     return rc;
 }
 
-int renewal_begin(struct renewal *w, const char *path, bool has_old)
+static int open_base(struct renewal *w, const char *path, bool make)
 {
     *w = (struct renewal){ .basefd = -1, .files = { .dir = -1, .staging = -1, .lock = -1 } };
     int rc = split_path(path, w->base, w->name);
-    if (!rc && !has_old)
+    if (!rc && make)
         rc = io_make_dirs(w->base, 0700);
     if (rc)
         return rc;
@@ -131,13 +132,41 @@ int renewal_begin(struct renewal *w, const char *path, bool has_old)
     if (w->basefd < 0)
         return -errno;
     snprintf(w->temporary, sizeof w->temporary, ".%s.rebuild", w->name);
-    if (snprintf(w->files.path, sizeof w->files.path, "%s/%s", w->base, w->temporary) >= (int)sizeof w->files.path)
-        return -ENAMETOOLONG;
-    rc = remove_leftover(w);
+    return snprintf(w->files.path, sizeof w->files.path, "%s/%s", w->base, w->temporary) >= (int)sizeof w->files.path
+         ? -ENAMETOOLONG : 0;
+}
+
+int renewal_reopen(struct renewal *w, const char *path)
+{
+    struct state *s = &w->files;
+
+    int rc = open_base(w, path, false);
+    if (rc)
+        return rc;
+    s->dir = openat(w->basefd, w->temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dir < 0)
+        return -ENOENT;
+    if (flock(s->dir, LOCK_EX | LOCK_NB))
+        return E_STATE_IN_USE;
+    s->staging = openat(s->dir, "staging", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    s->lock = openat(s->dir, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (!exists(s->dir, MARK) || s->staging < 0 || s->lock < 0)
+        return -ENOENT;
+    return flock(s->lock, LOCK_EX | LOCK_NB) ? E_STATE_IN_USE : 0;
+}
+
+int renewal_begin(struct renewal *w, const char *path, bool has_old)
+{
+    int rc = open_base(w, path, !has_old);
+    if (!rc)
+        rc = remove_leftover(w);
     if (!rc)
         rc = layout_directory(w->basefd, w->temporary, &w->files.dir, FAULT_rebuild);
     w->made = w->files.dir >= 0;
-    return rc ? rc : make_pieces(w);
+    if (!rc)
+        rc = make_pieces(w);
+    /* What an interruption leaves is to be found again. */
+    return rc ? rc : io_sync_dir(w->basefd, FAULT_rebuild);
 }
 
 void renewal_end(struct renewal *w)
@@ -189,6 +218,7 @@ static int move_old(int basefd, const char *name, int statefd, char moved[64])
     int rc = io_sync_dir(statefd, FAULT_rebuild);
     if (!rc)
         rc = io_sync_dir(basefd, FAULT_rebuild);
+    unlinkat(statefd, HISTORY_FILE, 0);
     if (!rc && unlinkat(statefd, MARK, 0) && errno != ENOENT)
         rc = -errno;
     return rc ? rc : io_sync_dir(statefd, FAULT_rebuild);

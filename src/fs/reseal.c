@@ -5,10 +5,9 @@
  * A staged segment below 80 % live has its live blocks sealed anew into the
  * open segment; then it is wholly dead, and the next commit drops it.  Which
  * rows refer to a staged segment is found among those noted as unpublished:
- * only they can.  Blocks are moved under the file's exclusive data lock, and
- * only if they still are where they were.
+ * only they can.  relocate.c moves the blocks.
  */
-#include "internal.h"
+#include "collecting.h"
 #include <stdlib.h>
 
 /* Less waste than this is not worth the work. */
@@ -83,7 +82,7 @@ int reseal_count_live(struct fs *fs)
     return unpublished_runs(fs, add_live, fs);
 }
 
-/* --- moving blocks --------------------------------------------------------------- */
+/* --- sparse segments ------------------------------------------------------------- */
 
 struct sparse {
     struct fs *fs;
@@ -105,80 +104,10 @@ static int note_places(void *ctx, uint64_t ino, uint64_t base, const struct run 
     for (uint32_t k = 0; k < count; k++) {
         if (!bsearch(&runs[k].segment, s->numbers, s->count, sizeof *s->numbers, by_number))
             continue;
-        struct block_place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count, 0 };
+        struct block_place p = { ino, base + runs[k].first, runs[k].segment, runs[k].offset, runs[k].count };
         buf_append(&s->places, &p, sizeof p);
     }
     return s->places.failed ? -ENOMEM : 0;
-}
-
-struct plain { uint8_t *bytes; };
-
-static const uint8_t *plain_at(void *ctx, uint32_t i)
-{
-    return ((struct plain *)ctx)->bytes + (size_t)i * BLOCK_SIZE;
-}
-
-/* Maps the copies of one run, which may have fallen apart into pieces. */
-static int map_copies(struct fs *fs, struct inode *i, struct pieces *p, uint16_t valid)
-{
-    int rc = 0;
-    for (uint32_t k = 0; !rc && k < p->count; k++) {
-        if (k + 1 == p->count)
-            p->v[k].run.valid = valid;
-        rc = map_put(fs, i, p->v[k].block, &p->v[k].run);
-    }
-    return rc;
-}
-
-/* Moves one run as it is now mapped; data lock exclusive, inode pinned. */
-static int move_run(struct fs *fs, struct inode *i, uint64_t base, const struct run *run)
-{
-    struct plain plain = { malloc((size_t)run->count * BLOCK_SIZE) };
-    struct pieces p = { 0 };
-    struct run one = *run;
-    uint64_t first = base + run->first;
-
-    if (!plain.bytes)
-        return -ENOMEM;
-    int rc = blocks_read(fs, &one, 1, one.first * BLOCK_SIZE, plain.bytes, (uint32_t)one.count * BLOCK_SIZE, false);
-    pthread_rwlock_rdlock(&fs->gate);
-    if (!rc)
-        rc = blocks_append(fs, first, one.count, one.valid, plain_at, &plain, &p);
-    if (!rc) {
-        pthread_mutex_lock(&fs->meta);
-        rc = map_copies(fs, i, &p, one.valid);
-        i->version -= p.count;  /* the same content elsewhere is no new version */
-        pthread_mutex_unlock(&fs->meta);
-    }
-    pieces_release(fs, &p);
-    pthread_rwlock_unlock(&fs->gate);
-    free(plain.bytes);
-    return rc;
-}
-
-/* Moves what of a place is still mapped to its segment. */
-int reseal_place(struct fs *fs, const struct block_place *at)
-{
-    struct map_copy map;
-    struct inode *i;
-    struct run part;
-
-    pthread_rwlock_wrlock(data_lock(fs, at->ino));
-    int rc = inode_take(fs, at->ino, &i);
-    if (!rc) {
-        pthread_mutex_lock(&fs->meta);
-        rc = map_copy(fs, i, at->block / CHUNK_BLOCKS, &map);
-        pthread_mutex_unlock(&fs->meta);
-        for (uint32_t k = 0; !rc && k < map.count; k++)
-            if (map.v[k].segment == at->segment &&
-                run_clip(&map.v[k], (uint32_t)(at->block % CHUNK_BLOCKS), at->count, &part))
-                rc = move_run(fs, i, at->block / CHUNK_BLOCKS * CHUNK_BLOCKS, &part);
-        inode_drop(fs, i);
-    } else if (rc == -ENOENT) {
-        rc = 0;                /* deleted meanwhile: nothing to move */
-    }
-    pthread_rwlock_unlock(data_lock(fs, at->ino));
-    return rc;
 }
 
 static bool is_sparse(const struct segment *s, bool all)
@@ -218,6 +147,7 @@ static int find_sparse(struct fs *fs, bool all, struct sparse *out)
 static int reseal(struct fs *fs, bool all)
 {
     struct sparse s = { .fs = fs };
+    struct relocations moved = { 0 };
 
     int rc = find_sparse(fs, all, &s);
     if (!rc && s.count) {
@@ -228,15 +158,17 @@ static int reseal(struct fs *fs, bool all)
             rc = unpublished_runs(fs, note_places, &s);
         commit_give_turn(fs, result);
     }
+    places_sort(&s.places);
     for (size_t at = 0; !rc && at < s.places.len; at += sizeof(struct block_place)) {
         struct block_place p;
         memcpy(&p, s.places.data + at, sizeof p);
-        rc = reseal_place(fs, &p);
+        rc = relocate(fs, &moved, &p);
         /* A block that rotted stays where it is: that it is sparse is no reason
          * to publish nothing any more. A copied state cannot leave it there. */
         if (!all && (rc == E_AUTH || rc == E_FORMAT))
             rc = 0;
     }
+    relocations_free(&moved);
     buf_free(&s.places);
     free(s.numbers);
     return rc;

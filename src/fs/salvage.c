@@ -179,12 +179,16 @@ static int halve(struct salvaging *s)
     return rc;
 }
 
-static int add_piece(struct salvaging *s, uint32_t object, const struct reverse_run *run, size_t rank)
+static struct piece piece_of(const struct salvaging *s, uint32_t object, const struct reverse_run *run, size_t rank)
 {
-    struct piece p = { .ino = number_here(s, run->ino), .first = run->first, .version = run->version,
-                       .parent = number_here(s, run->parent), .object = object, .offset = run->offset,
-                       .count = run->count, .rank = (uint32_t)rank, .last = (uint16_t)run->last };
+    return (struct piece){ .ino = number_here(s, run->ino), .first = run->first, .version = run->version,
+                           .parent = number_here(s, run->parent), .object = object, .offset = run->offset,
+                           .count = run->count, .rank = (uint32_t)rank, .last = (uint16_t)run->last,
+                           .valid = (uint16_t)run->last };
+}
 
+static int add_piece(struct salvaging *s, struct piece p, const struct reverse_run *run)
+{
     if (!in_part(s, p.ino))
         return 0;
     if (run->name_len) {
@@ -198,9 +202,24 @@ static int add_piece(struct salvaging *s, uint32_t object, const struct reverse_
     return s->pieces.failed || s->names.failed ? -ENOMEM : 0;
 }
 
+/* An object that is gone took with it what was in it: so it is with its own runs. */
+static int add_borrowed(struct salvaging *s, const struct borrowed_run *run, size_t rank)
+{
+    const struct id128 *at = bsearch(run->segment, s->objects, s->object_count, sizeof *s->objects, by_id);
+    uint64_t end = (run->of.first + run->of.count) * BLOCK_SIZE;
+
+    if (!at)
+        return 0;
+    struct piece p = piece_of(s, (uint32_t)(at - s->objects), &run->of, rank);
+    p.valid = (uint16_t)run->valid;
+    p.middle = end < run->size;
+    return add_piece(s, p, &run->of);
+}
+
 static int gather_object(struct salvaging *s, uint32_t object)
 {
     size_t limit = s->o->runs_at_once ? s->o->runs_at_once : RUNS_AT_ONCE;
+    struct borrowed_run borrowed;
     struct reverse_run run;
     int rc;
 
@@ -212,7 +231,9 @@ static int gather_object(struct salvaging *s, uint32_t object)
     }
     rc = learn_actors(s, &s->seen.view);
     for (struct footer_view walk = s->seen.view; !rc && footer_next(&walk, &run) == 1;)
-        rc = add_piece(s, object, &run, walk.actor_count);
+        rc = add_piece(s, piece_of(s, object, &run, walk.actor_count), &run);
+    for (struct footer_view walk = s->seen.view; !rc && footer_next_borrowed(&walk, &borrowed) == 1;)
+        rc = add_borrowed(s, &borrowed, walk.actor_count);
     while (!rc && s->pieces.len / sizeof(struct piece) > limit && s->part == 0 && s->parts < PARTS_MAX &&
            s->report->passes == 1)
         rc = halve(s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
- * One file from the runs that name it.
+ * One file from the runs that name it, in its blocks' own footers or borrowed.
  *
  * A publication's footers hold the blocks that were new with it, all under the
  * content version that the file then had; so the newest content of a file is, block
@@ -84,9 +84,20 @@ static void pop(struct sweep *w)
 
 /* --- bytes ------------------------------------------------------------------------------ */
 
+static bool is_last(const struct piece *p, uint64_t block)
+{
+    return block + 1 == p->first + p->count;
+}
+
 static uint32_t block_length(const struct piece *p, uint64_t block)
 {
-    return block + 1 == p->first + p->count ? p->last : BLOCK_SIZE;
+    return is_last(p, block) ? p->last : BLOCK_SIZE;
+}
+
+/* What of it counts. */
+static uint32_t block_valid(const struct piece *p, uint64_t block)
+{
+    return is_last(p, block) ? p->valid : BLOCK_SIZE;
 }
 
 /* Opens `count` blocks in place and writes them; where one does not open nothing is written. */
@@ -104,7 +115,7 @@ static int write_blocks(struct sweep *w, const struct piece *p, uint64_t block, 
             w->f->lost++;
             continue;
         }
-        rc = landing_write(w->l, plain, length, (block + k) * BLOCK_SIZE);
+        rc = landing_write(w->l, plain, block_valid(p, block + k), (block + k) * BLOCK_SIZE);
         w->f->blocks++;
     }
     secret_wipe(plain, sizeof plain);
@@ -130,9 +141,10 @@ static int take(struct sweep *w, const struct piece *p, uint64_t end)
         size_t len = (size_t)(count - 1) * SEALED_BLOCK + last + SEAL_OVERHEAD;
         rc = write_blocks(w, p, w->at, count, len);
         w->at += count;
-        w->f->size = (w->at - 1) * BLOCK_SIZE + last;
-        w->f->open_end = last == BLOCK_SIZE;
-        if (last < BLOCK_SIZE && p->version > w->ended_by)
+        uint32_t valid = block_valid(p, w->at - 1);
+        w->f->size = (w->at - 1) * BLOCK_SIZE + valid;
+        w->f->open_end = valid == BLOCK_SIZE;
+        if (valid < BLOCK_SIZE && !p->middle && p->version > w->ended_by)
             w->ended_by = p->version;
     }
     return rc;

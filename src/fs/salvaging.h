@@ -18,9 +18,11 @@ struct piece {
     uint64_t ino, first, version, parent;
     uint32_t object, offset, count;
     uint32_t name;             /* where it stands in salvaging.names, from 1 on; 0: none */
-    uint32_t rank;             /* length of the footer's table of actors: who wrote later */
-    uint16_t last;
+    uint32_t rank : 17;        /* length of the footer's table of actors: who wrote later */
+    uint32_t middle : 1;       /* known not to be the file's end, though its last block is short */
+    uint16_t last, valid;      /* bytes that its last block seals; that count */
 };
+_Static_assert(sizeof(struct piece) == 56, "there are millions");
 
 struct salvaging {
     const struct salvage_options *o;

@@ -2,13 +2,31 @@
 /*
  * What the vault says about itself: free space, counts, and what is wrong.
  */
-#include "internal.h"
+#include "collecting.h"
+#include "seen.h"
 #include <sys/statvfs.h>
+
+/* Those that the audit log has too. */
+static void note(const struct fs *fs, enum fs_event event, int error)
+{
+    enum audit_event e = event == FS_EVENT_READ_ONLY ? AUDIT_READ_ONLY
+                       : event == FS_EVENT_REFUSED ? AUDIT_ALARM : AUDIT_PUBLISH_FAILED;
+
+    if (event == FS_EVENT_READ_ONLY || event == FS_EVENT_REFUSED || event == FS_EVENT_PUBLICATION_WAITS)
+        audit_append(fs->state->dir, NULL, e, error, NULL);
+}
 
 void fs_raise(struct fs *fs, enum fs_event event, int error)
 {
+    note(fs, event, error);
     if (fs->opt.event)
         fs->opt.event(fs->opt.event_ctx, event, error);
+}
+
+void fs_tell_missing(struct fs *fs)
+{
+    if (!atomic_exchange(&fs->told_missing, true))
+        fs_raise(fs, FS_EVENT_NOT_ARRIVED, E_NOT_ARRIVED);
 }
 
 /* New bytes must fit into the state first and into the store later: what is
@@ -140,6 +158,10 @@ int fs_survey(struct fs *fs)
         return rc;
     rc = fresh_look(fs);
     atomic_store(&fs->missing, s.missing);
+    if (s.missing)
+        fs_tell_missing(fs);
+    else
+        atomic_store(&fs->told_missing, false);
     atomic_store(&fs->foreign, s.foreign + atomic_load(&fs->planted));
     return rc == E_OLDER_STATE ? 0 : rc;
 }

@@ -15,13 +15,8 @@
 
 /* --- actors ---------------------------------------------------------------------------- */
 
-static int actor_here(struct numbers *n, uint64_t actor, uint16_t *out)
+int numbers_add_actor(struct numbers *n, uint64_t actor)
 {
-    for (size_t k = 0; k < n->actor_count; k++)
-        if (n->actors[k] == actor) {
-            *out = (uint16_t)k;
-            return 0;
-        }
     if (n->actor_count == ACTOR_LIMIT)
         return -EOVERFLOW;
     if (n->actor_count == n->actor_capacity) {
@@ -32,9 +27,19 @@ static int actor_here(struct numbers *n, uint64_t actor, uint16_t *out)
         n->actors = v;
         n->actor_capacity = room;
     }
-    *out = (uint16_t)n->actor_count;
     n->actors[n->actor_count++] = actor;
     return 0;
+}
+
+static int actor_here(struct numbers *n, uint64_t actor, uint16_t *out)
+{
+    for (size_t k = 0; k < n->actor_count; k++)
+        if (n->actors[k] == actor) {
+            *out = (uint16_t)k;
+            return 0;
+        }
+    *out = (uint16_t)n->actor_count;
+    return numbers_add_actor(n, actor);
 }
 
 int meaning_actors(struct numbers *n, struct meaning *m, size_t count, uint64_t (*actor)(const void *ctx, size_t k),

@@ -20,7 +20,7 @@
  *
  * Not promised: noticing what the store does not show (yet).
  */
-#include "internal.h"
+#include "seen.h"
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>

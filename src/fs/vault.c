@@ -188,11 +188,11 @@ static int make_keys(struct making *m, const uint8_t recovery[KEY_SIZE])
 
     int rc = keyring_create(&m->keys, &m->vault, o->suite, recovery);
     if (!rc)
-        rc = keyring_set_slot(m->keys, SLOT_RECOVERY, recovery, KEY_SIZE, (struct kdf_cost){ 0, 0 }, false);
+        rc = keyring_set_slot(m->keys, 0, SLOT_RECOVERY, recovery, KEY_SIZE, (struct kdf_cost){ 0, 0 });
     if (!rc && o->passphrase)
-        rc = keyring_set_slot(m->keys, SLOT_PASSPHRASE, o->passphrase, o->passphrase_len, o->cost, false);
+        rc = keyring_set_slot(m->keys, 0, SLOT_PASSPHRASE, o->passphrase, o->passphrase_len, o->cost);
     if (!rc && o->keyfile)
-        rc = keyring_set_slot(m->keys, SLOT_KEYFILE, o->keyfile, o->keyfile_len, o->cost, false);
+        rc = keyring_set_slot(m->keys, 0, SLOT_KEYFILE, o->keyfile, o->keyfile_len, o->cost);
     if (!rc)
         rc = vault_header_make(m->header, &h, keyring_epoch_key(m->keys, 0));
     return rc;
@@ -227,6 +227,8 @@ static int fill_state(struct making *m)
         rc = place_claim(s->dir, m->store.path);
     if (!rc)
         rc = ballast_make(s->dir);
+    if (!rc)
+        audit_append(s->dir, m->keys, AUDIT_VAULT_MADE, 0, AUDIT_FIELDS(AUDIT_WORD("suite", suite_name(m->o->suite))));
     return rc ? rc : io_sync_dir(s->dir, FAULT_init);
 }
 

@@ -46,6 +46,11 @@ static void library_log(enum fuse_log_level level, const char *format, va_list a
     log_debug("ECL-0401 libfuse: %s", text);
 }
 
+const char *session_library(void)
+{
+    return fuse_pkgversion();
+}
+
 /* --- mount options ------------------------------------------------------------- */
 
 /* A comma or backslash in a value would be read as the next option. */

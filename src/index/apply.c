@@ -85,7 +85,7 @@ static int apply_record(struct index *ix, const struct record *r, bool note)
     return E_FORMAT;
 }
 
-static int apply_all(struct index *ix, const struct buf *batch, bool note)
+int apply_records(struct index *ix, const struct buf *batch, bool note)
 {
     struct reader r = reader_over(batch->data, batch->len);
     int rc = 0;
@@ -112,7 +112,7 @@ int index_apply(struct index *ix, const struct buf *batch, bool note, uint64_t g
         return rc;
     ix->next[META_CHANGE] += note;
     ix->next[META_GENERATION] = generation;
-    return transaction_end(ix, apply_all(ix, batch, note));
+    return transaction_end(ix, apply_records(ix, batch, note));
 }
 
 int index_counter(struct index *ix, enum counter id, uint64_t *value)

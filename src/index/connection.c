@@ -355,6 +355,27 @@ int index_settle(struct index *ix) { return sync_as_writer(ix, true); }
 bool index_settled(const struct index *ix) { return ix->settled; }
 void index_discard(struct index *ix) { connection_free(ix); }
 
+static int check_pages(struct index *ix)
+{
+    sqlite3_stmt *st = NULL;
+
+    int rc = connection_error(ix, sqlite3_prepare_v2(ix->db, "PRAGMA quick_check(1)", -1, &st, NULL));
+    if (!rc)
+        rc = sql_step(ix, st);
+    if (rc == 1)
+        rc = strcmp((const char *)sqlite3_column_text(st, 0), "ok") ? E_STATE_DAMAGED : 0;
+    sqlite3_finalize(st);
+    return rc;
+}
+
+int index_verify(struct index *ix)
+{
+    connection_lock(ix);
+    int rc = check_pages(ix);
+    connection_unlock(ix);
+    return rc;
+}
+
 int index_close(struct index *ix)
 {
     int rc = 0;

@@ -11,18 +11,10 @@
  */
 #include "internal.h"
 
-static int mark_one(struct index *ix, uint32_t number, enum segment_state state, uint64_t seq, int64_t since)
-{
-    sqlite3_stmt *st = sql_of(ix, SQL_DEAD_MARK);
-
-    sql_bind(st, 1, number);
-    sql_bind(st, 2, state);
-    sql_bind(st, 3, seq);
-    sqlite3_bind_int64(st, 4, since);
-    return sql_run(ix, st);
-}
-
-int index_mark_dead(struct index *ix, const uint32_t *numbers, size_t count, uint64_t seq, int64_t since)
+/* One transaction over the rows of those numbers that are still there. */
+static int change_rows(struct index *ix, const uint32_t *numbers, size_t count,
+                       int (*change)(struct index *ix, const struct segment_row *row, const void *ctx),
+                       const void *ctx)
 {
     struct segment_row row;
     int rc = transaction_begin(ix);
@@ -31,19 +23,43 @@ int index_mark_dead(struct index *ix, const uint32_t *numbers, size_t count, uin
         return rc;
     for (size_t k = 0; !rc && k < count; k++) {
         rc = segment_find(ix, numbers[k], &row);
-        if (rc || row.state != SEGMENT_PUBLISHED) {
-            rc = rc == -ENOENT ? 0 : rc;
-            continue;
-        }
-        rc = mark_one(ix, numbers[k], SEGMENT_DEAD, seq, since);
-        ix->next[META_OBJECTS]--;
-        ix->next[META_OBJECT_BYTES] -= row.length;
+        rc = rc == -ENOENT ? 0 : rc ? rc : change(ix, &row, ctx);
     }
     return transaction_end(ix, rc);
 }
 
+/* What a row is to become. */
+struct mark { enum segment_state state; uint64_t seq; int64_t since; };
+
+static int mark_one(struct index *ix, uint32_t number, const struct mark *m)
+{
+    sqlite3_stmt *st = sql_of(ix, SQL_DEAD_MARK);
+
+    sql_bind(st, 1, number);
+    sql_bind(st, 2, m->state);
+    sql_bind(st, 3, m->seq);
+    sqlite3_bind_int64(st, 4, m->since);
+    return sql_run(ix, st);
+}
+
+static int mark_published(struct index *ix, const struct segment_row *row, const void *ctx)
+{
+    if (row->state != SEGMENT_PUBLISHED)
+        return 0;
+    ix->next[META_OBJECTS]--;
+    ix->next[META_OBJECT_BYTES] -= row->length;
+    return mark_one(ix, row->number, ctx);
+}
+
+int index_mark_dead(struct index *ix, const uint32_t *numbers, size_t count, uint64_t seq, int64_t since)
+{
+    const struct mark m = { SEGMENT_DEAD, seq, since };
+    return change_rows(ix, numbers, count, mark_published, &m);
+}
+
 int index_add_strays(struct index *ix, const struct segment_row *rows, size_t count, uint64_t seq, int64_t since)
 {
+    const struct mark m = { SEGMENT_STRAY, seq, since };
     int rc = transaction_begin(ix);
 
     if (rc)
@@ -53,7 +69,7 @@ int index_add_strays(struct index *ix, const struct segment_row *rows, size_t co
         if (!rc)
             rc = counter_put(ix, COUNTER_SEGMENT, (uint64_t)rows[k].number + 1);
         if (!rc)
-            rc = mark_one(ix, rows[k].number, SEGMENT_STRAY, seq, since);
+            rc = mark_one(ix, rows[k].number, &m);
     }
     return transaction_end(ix, rc);
 }
@@ -73,20 +89,15 @@ int index_settle_dead(struct index *ix, uint64_t seq, int64_t since)
     return transaction_end(ix, rc);
 }
 
+static int forget_one(struct index *ix, const struct segment_row *row, const void *ctx)
+{
+    (void)ctx;
+    return row->state >= SEGMENT_DEAD ? segment_delete(ix, row->number) : 0;
+}
+
 int index_forget_dead(struct index *ix, const uint32_t *numbers, size_t count)
 {
-    struct segment_row row;
-    int rc = transaction_begin(ix);
-
-    if (rc)
-        return rc;
-    for (size_t k = 0; !rc && k < count; k++) {
-        rc = segment_find(ix, numbers[k], &row);
-        if (!rc && row.state >= SEGMENT_DEAD)
-            rc = segment_delete(ix, numbers[k]);
-        rc = rc == -ENOENT ? 0 : rc;
-    }
-    return transaction_end(ix, rc);
+    return change_rows(ix, numbers, count, forget_one, NULL);
 }
 
 static int page_of_dead(struct index *ix, uint32_t after, struct dead_segment *page, unsigned *count)

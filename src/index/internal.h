@@ -155,6 +155,8 @@ int segment_delete(struct index *ix, uint32_t number);
 void segment_columns(sqlite3_stmt *st, struct segment_row *out);
 
 int counter_put(struct index *ix, uint32_t id, uint64_t value);
+/* All records of a batch, in a transaction; breathes. */
+int apply_records(struct index *ix, const struct buf *batch, bool note);
 
 /* The row that a note names, as it is now, or that it is gone. */
 int note_emit(struct index *ix, const struct note *n, struct row_hold *hold, struct buf *out);

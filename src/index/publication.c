@@ -90,19 +90,37 @@ static int run_with_seq(struct index *ix, enum statement which, uint64_t seq)
     return sql_run(ix, st);
 }
 
+static int end_intent(struct index *ix, uint64_t seq)
+{
+    int rc = run_with_seq(ix, SQL_PUBLICATION_DONE, seq);
+    if (!rc && sqlite3_changes(ix->db) == 0)
+        rc = -ENOENT;
+    if (!rc)
+        rc = count_segments(ix, seq);
+    return rc ? rc : run_with_seq(ix, SQL_SEGMENT_PUBLISH, seq);
+}
+
 int index_published(struct index *ix, uint64_t seq)
+{
+    int rc = transaction_begin(ix);
+    return rc ? rc : transaction_end(ix, end_intent(ix, seq));
+}
+
+int index_take(struct index *ix, const struct publication_row *p, const struct buf *rows, const struct buf *segments,
+               uint64_t generation)
 {
     int rc = transaction_begin(ix);
 
     if (rc)
         return rc;
-    rc = run_with_seq(ix, SQL_PUBLICATION_DONE, seq);
-    if (!rc && sqlite3_changes(ix->db) == 0)
-        rc = -ENOENT;
+    ix->next[META_GENERATION] = generation;
+    rc = apply_records(ix, rows, false);
     if (!rc)
-        rc = count_segments(ix, seq);
+        rc = add_intent(ix, p);
     if (!rc)
-        rc = run_with_seq(ix, SQL_SEGMENT_PUBLISH, seq);
+        rc = place_segments(ix, p->seq, segments);
+    if (!rc)
+        rc = end_intent(ix, p->seq);
     return transaction_end(ix, rc);
 }
 

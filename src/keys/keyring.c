@@ -27,8 +27,12 @@
  */
 #include "internal.h"
 #include <assert.h>
+#include <dirent.h>
 #include <ecluse/io.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int derive_epoch(uint8_t out[KEY_SIZE], const uint8_t recovery[KEY_SIZE], uint32_t epoch)
 {
@@ -98,32 +102,68 @@ int keyring_load(struct keyring **out, int dirfd, const char *name)
     return rc;
 }
 
-/* The KEK of the first slot of that kind that opens. */
-static int try_slots(const struct keyring *k, enum slot_kind kind, const void *secret, size_t len,
-                     uint8_t kek[KEY_SIZE])
+/* The slot of that number, SLOT_LIMIT when there is none. */
+static size_t find_slot(const struct keyring *k, unsigned number)
+{
+    for (size_t i = 0; i < k->slot_count; i++)
+        if (k->notes[i].number == number)
+            return i;
+    return SLOT_LIMIT;
+}
+
+/* A secret that may open slot i, and the KEK that it gives. */
+struct attempt { enum slot_kind kind; const void *secret; size_t len; uint8_t *kek; };
+
+static int try_slot(struct keyring *k, size_t i, const struct attempt *a)
+{
+    if (!slot_takes(&k->slots[i], a->kind))
+        return E_PASSPHRASE;
+    int rc = slot_open(&k->slots[i], &k->vault, a->secret, a->len, a->kek);
+    if (!rc)
+        k->opened_by = k->notes[i].number;
+    return rc;
+}
+
+/* Each one; those that cost nothing first. */
+static int try_slots(struct keyring *k, const struct attempt *a)
 {
     int rc = E_PASSPHRASE;
 
-    for (size_t i = 0; rc == E_PASSPHRASE && i < k->slot_count; i++)
-        if (slot_kind_of(&k->slots[i]) == kind)
-            rc = slot_open(&k->slots[i], &k->vault, secret, len, kek);
+    for (int dear = 0; dear <= 1; dear++)
+        for (size_t i = 0; rc == E_PASSPHRASE && i < k->slot_count; i++)
+            if ((slot_kind_of(&k->slots[i]) == SLOT_PASSPHRASE) == dear)
+                rc = try_slot(k, i, a);
+    return rc;
+}
+
+/* Slot i only, or any when it is SLOT_LIMIT. */
+static int unlock(struct keyring *k, size_t i, struct attempt a)
+{
+    a.kek = secret_alloc(KEY_SIZE);
+    if (!a.kek)
+        return -ENOMEM;
+    int rc = i == SLOT_LIMIT ? try_slots(k, &a) : try_slot(k, i, &a);
+    /* Unlocked already: the caller asks whether the secret is the right one. */
+    if (!rc && k->opened)
+        rc = crypto_equal(a.kek, k->opened->kek, KEY_SIZE) ? 0 : E_PASSPHRASE;
+    else if (!rc)
+        rc = keyring_open_payload(k, a.kek);
+    secret_free(a.kek);
     return rc;
 }
 
 int keyring_unlock(struct keyring *k, enum slot_kind kind, const void *secret, size_t len)
 {
-    uint8_t *kek = secret_alloc(KEY_SIZE);
-    if (!kek)
-        return -ENOMEM;
-    int rc = try_slots(k, kind, secret, len, kek);
-    /* Unlocked already: the caller asks whether the secret is the right one. */
-    if (!rc && k->opened)
-        rc = crypto_equal(kek, k->opened->kek, KEY_SIZE) ? 0 : E_PASSPHRASE;
-    else if (!rc)
-        rc = keyring_open_payload(k, kek);
-    secret_free(kek);
-    return rc;
+    return unlock(k, SLOT_LIMIT, (struct attempt){ kind, secret, len, NULL });
 }
+
+int keyring_unlock_slot(struct keyring *k, unsigned number, enum slot_kind kind, const void *secret, size_t len)
+{
+    size_t i = find_slot(k, number);
+    return i == SLOT_LIMIT ? E_NO_SLOT : unlock(k, i, (struct attempt){ kind, secret, len, NULL });
+}
+
+unsigned keyring_opened_by(const struct keyring *k) { return k->opened_by; }
 
 /* A recovery slot for a key that recovers nothing would be a trap. */
 static int check_recovery(const struct keyring *k, const void *secret, size_t len)
@@ -140,32 +180,77 @@ static int check_recovery(const struct keyring *k, const void *secret, size_t le
     return rc;
 }
 
-static void remove_slots(struct keyring *k, enum slot_kind kind)
+static unsigned free_number(const struct keyring *k)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < k->slot_count; i++)
-        if (slot_kind_of(&k->slots[i]) != kind)
-            k->slots[kept++] = k->slots[i];
-    k->slot_count = kept;
+    unsigned number = 1;
+    while (find_slot(k, number) < SLOT_LIMIT)
+        number++;
+    return number;
 }
 
-int keyring_set_slot(struct keyring *k, enum slot_kind kind, const void *secret, size_t len,
-                     struct kdf_cost cost, bool replace)
+int keyring_set_slot(struct keyring *k, unsigned number, enum slot_kind kind, const void *secret, size_t len,
+                     struct kdf_cost cost)
 {
-    struct slot fresh;
+    size_t i = number ? find_slot(k, number) : k->slot_count;
 
     assert(k->opened);
+    if (i == SLOT_LIMIT)
+        return number ? E_NO_SLOT : E_SLOTS_FULL;
     int rc = kind == SLOT_RECOVERY ? check_recovery(k, secret, len) : 0;
     if (!rc)
-        rc = slot_make(&fresh, kind, cost, &k->vault, secret, len, k->opened->kek);
+        rc = slot_make(&k->slots[i], kind, cost, &k->vault, secret, len, k->opened->kek);
     if (rc)
         return rc;
-    if (replace)
-        remove_slots(k, kind);
-    if (k->slot_count == SLOT_LIMIT)
-        return -E2BIG;
-    k->slots[k->slot_count++] = fresh;
+    if (!number) {
+        k->notes[i] = (struct note){ .number = free_number(k) };
+        k->slot_count++;
+    }
+    int64_t now = clock_now();
+    k->notes[i].made = now > 0 ? now : 0;
     return 0;
+}
+
+int keyring_set_label(struct keyring *k, unsigned number, const char *label)
+{
+    size_t i = find_slot(k, number);
+
+    if (i == SLOT_LIMIT || !label_valid(label))
+        return i == SLOT_LIMIT ? E_NO_SLOT : -EINVAL;
+    /* All of it: the rest is zeros in the file. */
+    strncpy(k->notes[i].label, label, SLOT_LABEL);
+    return 0;
+}
+
+int keyring_remove_slot(struct keyring *k, unsigned number)
+{
+    size_t i = find_slot(k, number);
+
+    if (i == SLOT_LIMIT)
+        return E_NO_SLOT;
+    if (k->slot_count == 1)
+        return E_NO_LAST_SLOT;
+    k->slot_count--;
+    memmove(k->slots + i, k->slots + i + 1, (k->slot_count - i) * sizeof *k->slots);
+    memmove(k->notes + i, k->notes + i + 1, (k->slot_count - i) * sizeof *k->notes);
+    return 0;
+}
+
+/* What a save that was killed has left: sealed, but perhaps with a slot that is not to
+ * open anything any more.  Best effort, once there is a whole file. */
+static void remove_leftovers(int dirfd, const char *name)
+{
+    char begin[64];
+    int len = snprintf(begin, sizeof begin, "%s.new-", name);
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!dir && fd >= 0)
+        close(fd);
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (strncmp(e->d_name, begin, (size_t)len) == 0)
+            unlinkat(dirfd, e->d_name, 0);
+    if (dir)
+        closedir(dir);
 }
 
 int keyring_save(const struct keyring *k, int dirfd, const char *name)
@@ -179,6 +264,8 @@ int keyring_save(const struct keyring *k, int dirfd, const char *name)
     int rc = keyring_encode(k, &bytes, &len);
     if (!rc)
         rc = io_replace_file(dirfd, name, bytes, len, FAULT_keyring_write);
+    if (!rc)
+        remove_leftovers(dirfd, name);
     free(bytes);
     return rc;
 }
@@ -196,12 +283,13 @@ const struct id128 *keyring_vault(const struct keyring *k) { return &k->vault; }
 
 size_t keyring_slots(const struct keyring *k) { return k->slot_count; }
 
-int keyring_slot(const struct keyring *k, size_t i, enum slot_kind *kind, struct kdf_cost *cost)
+int keyring_slot(const struct keyring *k, size_t i, struct slot_info *out)
 {
     if (i >= k->slot_count)
         return -ENOENT;
-    *kind = slot_kind_of(&k->slots[i]);
-    *cost = slot_cost_of(&k->slots[i]);
+    *out = (struct slot_info){ .number = k->notes[i].number, .kind = slot_kind_of(&k->slots[i]),
+                               .cost = slot_cost_of(&k->slots[i]), .made = k->notes[i].made };
+    memcpy(out->label, k->notes[i].label, SLOT_LABEL);
     return 0;
 }
 
@@ -237,6 +325,12 @@ const uint8_t *keyring_epoch_key(const struct keyring *k, uint32_t epoch)
         if (k->opened->epochs[i].number == epoch)
             return k->opened->epochs[i].key;
     return NULL;
+}
+
+void keyring_take_local_key(struct keyring *k, const struct keyring *from)
+{
+    assert(k->opened && from->opened && id_equal(&k->vault, &from->vault));
+    memcpy(k->opened->local_key, from->opened->local_key, KEY_SIZE);
 }
 
 const uint8_t *keyring_local_key(const struct keyring *k)

@@ -4,6 +4,7 @@
  *
  *   header   magic 8 | format 4 | length 4 | vault 16 | slots 4 | payload 4
  *   slots    slots.c
+ *   notes    one for each slot, format 2: number 4 | zeros 4 | written 8 | label 64
  *   payload  sealed under HKDF(KEK, "ecluse/keyring-payload" ‖ vault), the
  *            header as associated data: vault 16 | suite 4 | current epoch 4 |
  *            actor 8 | device 8 | device key 32 | local key 32 | count 4 |
@@ -18,7 +19,8 @@
  * added, removed, exchanged or taken from an older copy.
  *
  * Magic, format and the checksum at the end stay in every later format, so that
- * a newer file is told from a damaged one.
+ * a newer file is told from a damaged one.  Format 1 had no notes: its slots are
+ * numbered as they come, and whatever saves the keyring writes format 2.
  *
  * Not promised: detecting that the whole file is an older one of this vault.
  */
@@ -35,9 +37,15 @@ _Static_assert(AT_PAYLOAD + 4 == KEYRING_HEADER && P_COUNT + 4 == PAYLOAD_FIXED,
 
 static size_t payload_len(size_t epochs) { return PAYLOAD_FIXED + epochs * EPOCH_BYTES; }
 
-static size_t file_len(size_t slots, size_t payload)
+enum { N_NUMBER = 0, N_ZEROS = 4, N_MADE = 8, N_LABEL = 16 };
+_Static_assert(N_LABEL + SLOT_LABEL - 1 == NOTE_BYTES, "as documented");
+
+/* What one slot takes in a file of that format, note included. */
+static size_t slot_len(uint32_t format) { return SLOT_BYTES + (format == 1 ? 0 : NOTE_BYTES); }
+
+static size_t file_len(uint32_t format, size_t slots, size_t payload)
 {
-    return KEYRING_HEADER + slots * SLOT_BYTES + payload + RECORD_OVERHEAD + KEYRING_TRAILER;
+    return KEYRING_HEADER + slots * slot_len(format) + payload + RECORD_OVERHEAD + KEYRING_TRAILER;
 }
 
 /* Whole as it was written, and of a format we know? */
@@ -56,15 +64,17 @@ static int check_frame(const uint8_t *bytes, size_t len)
 /* Every count and length is as it must be, before anything is allocated. */
 static int check_sizes(const uint8_t *bytes, size_t len)
 {
-    if (len < file_len(0, payload_len(1)) || len > KEYRING_LIMIT)
+    uint32_t format = get_le32(bytes + AT_FORMAT);
+
+    if (len < file_len(format, 0, payload_len(1)) || len > KEYRING_LIMIT)
         return E_KEYRING;
-    if (get_le32(bytes + AT_FORMAT) != KEYRING_FORMAT || get_le32(bytes + AT_LENGTH) != len)
+    if (format < 1 || format > KEYRING_FORMAT || get_le32(bytes + AT_LENGTH) != len)
         return E_KEYRING;
     uint32_t slots = get_le32(bytes + AT_SLOTS), payload = get_le32(bytes + AT_PAYLOAD);
     if (slots > SLOT_LIMIT || payload < payload_len(1) || payload > PAYLOAD_LIMIT ||
         (payload - PAYLOAD_FIXED) % EPOCH_BYTES)
         return E_KEYRING;
-    return file_len(slots, payload) == len ? 0 : E_KEYRING;
+    return file_len(format, slots, payload) == len ? 0 : E_KEYRING;
 }
 
 static int parse_slots(struct keyring *k, const uint8_t *bytes)
@@ -76,6 +86,39 @@ static int parse_slots(struct keyring *k, const uint8_t *bytes)
             return E_KEYRING;
     }
     return 0;
+}
+
+/* Numbers are 1…SLOT_LIMIT, each once; a label is text and then zeros. */
+static int parse_note(struct keyring *k, size_t i, const uint8_t *p)
+{
+    struct note *n = &k->notes[i];
+
+    n->number = get_le32(p + N_NUMBER);
+    n->made = (int64_t)get_le64(p + N_MADE);
+    memcpy(n->label, p + N_LABEL, SLOT_LABEL - 1);
+    size_t used = strlen(n->label);
+    for (size_t at = used; at < SLOT_LABEL - 1; at++)
+        if (n->label[at])
+            return E_KEYRING;
+    for (size_t other = 0; other < i; other++)
+        if (k->notes[other].number == n->number)
+            return E_KEYRING;
+    return n->number >= 1 && n->number <= SLOT_LIMIT && !get_le32(p + N_ZEROS) && n->made >= 0 &&
+           label_valid(n->label) ? 0 : E_KEYRING;
+}
+
+static int parse_notes(struct keyring *k, const uint8_t *bytes)
+{
+    const uint8_t *notes = bytes + KEYRING_HEADER + k->slot_count * SLOT_BYTES;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < k->slot_count; i++) {
+        if (get_le32(bytes + AT_FORMAT) == 1)
+            k->notes[i].number = (unsigned)i + 1;
+        else
+            rc = parse_note(k, i, notes + i * NOTE_BYTES);
+    }
+    return rc;
 }
 
 int keyring_parse(struct keyring **out, const uint8_t *bytes, size_t len)
@@ -98,6 +141,8 @@ int keyring_parse(struct keyring **out, const uint8_t *bytes, size_t len)
     k->file_len = len;
     memcpy(k->vault.b, bytes + AT_VAULT, sizeof k->vault.b);
     rc = parse_slots(k, bytes);
+    if (!rc)
+        rc = parse_notes(k, bytes);
 out:
     if (rc)
         keyring_free(k);
@@ -167,7 +212,7 @@ static int read_payload(struct opened *o, const struct id128 *vault, const uint8
 int keyring_open_payload(struct keyring *k, const uint8_t kek[KEY_SIZE])
 {
     size_t len = get_le32(k->file + AT_PAYLOAD), count = (len - PAYLOAD_FIXED) / EPOCH_BYTES;
-    const uint8_t *sealed = k->file + KEYRING_HEADER + k->slot_count * SLOT_BYTES;
+    const uint8_t *sealed = k->file + KEYRING_HEADER + k->slot_count * slot_len(get_le32(k->file + AT_FORMAT));
     struct file_keys *keys = secret_alloc(sizeof *keys);
     struct opened *o = opened_new(count);
     uint8_t *plain = secret_alloc(len);
@@ -212,7 +257,7 @@ static void write_payload(const struct keyring *k, uint8_t *plain)
     }
 }
 
-/* Header and slots; returns where the payload goes. */
+/* Header, slots and notes; returns where the payload goes. */
 static uint8_t *write_plain_part(const struct keyring *k, uint8_t *out, size_t len, size_t payload)
 {
     memcpy(out, magic, sizeof magic);
@@ -224,13 +269,18 @@ static uint8_t *write_plain_part(const struct keyring *k, uint8_t *out, size_t l
     out += KEYRING_HEADER;
     for (size_t i = 0; i < k->slot_count; i++, out += SLOT_BYTES)
         memcpy(out, k->slots[i].b, SLOT_BYTES);
+    for (size_t i = 0; i < k->slot_count; i++, out += NOTE_BYTES) {
+        put_le32(out + N_NUMBER, k->notes[i].number);
+        put_le64(out + N_MADE, (uint64_t)k->notes[i].made);
+        memcpy(out + N_LABEL, k->notes[i].label, SLOT_LABEL - 1);
+    }
     return out;
 }
 
 int keyring_encode(const struct keyring *k, uint8_t **out, size_t *out_len)
 {
     assert(k->opened && k->opened->count >= 1 && k->opened->count <= EPOCH_LIMIT);
-    size_t payload = payload_len(k->opened->count), len = file_len(k->slot_count, payload);
+    size_t payload = payload_len(k->opened->count), len = file_len(KEYRING_FORMAT, k->slot_count, payload);
     size_t covered = len - KEYRING_TRAILER;
     struct file_keys *keys = secret_alloc(sizeof *keys);
     uint8_t *plain = secret_alloc(payload), *bytes = calloc(1, len);

@@ -251,3 +251,16 @@ int recovery_parse(const char *text, size_t len, uint8_t key[KEY_SIZE], int *bad
     }
     return E_RECOVERY_KEY;
 }
+
+bool recovery_has_group(const uint8_t key[KEY_SIZE], int group, const char *text, size_t len)
+{
+    struct cursor c = { text, text + len };
+    uint8_t s[GROUP_SYMBOLS] = { 0 };
+
+    bool same = group >= 1 && group <= RECOVERY_GROUPS && read_symbols(&c, s) == GROUP_SYMBOLS &&
+                group_holds(s, group - 1) && !skip_separators(&c);
+    for (int i = 0; same && i < GROUP_DATA; i++)
+        same = s[i] == get_symbol(key, (group - 1) * GROUP_DATA + i);
+    secret_wipe(s, sizeof s);
+    return same;
+}

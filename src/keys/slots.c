@@ -5,6 +5,7 @@
  *   secret     S = Argon2id(passphrase, salt)
  *              S = HKDF(recovery key,          "ecluse/slot-recovery" ‖ salt)
  *              S = HKDF(SHA-256(key file),     "ecluse/slot-keyfile" ‖ salt)
+ *              S = HKDF(SHA-256(random text),  "ecluse/slot-random" ‖ salt)
  *   context    kind ‖ cost ‖ salt ‖ vault id
  *   commitment HKDF(S, "ecluse/slot-commit" ‖ context)
  *   wrapped    XChaCha20-Poly1305 under HKDF(S, "ecluse/slot-wrap" ‖ context),
@@ -16,7 +17,8 @@
  * to one S.
  *
  * Every reason why a slot does not open gives the same E_PASSPHRASE, a secret
- * of an impossible length too.  A key file is not stretched: it has to be random.
+ * of an impossible length too.  A key file is not stretched: it has to be random; nor
+ * is the text that we made for a command or a credential to keep.
  *
  * Not promised: that the holder of an old copy of the keyring and of a secret
  * that opened it is kept out by replacing the slot.  The KEK stays; a new epoch
@@ -54,10 +56,32 @@ bool slot_valid(const struct slot *s)
         return kdf_cost_valid(cost);
     case SLOT_RECOVERY:
     case SLOT_KEYFILE:
+    case SLOT_COMMAND:
+    case SLOT_CREDENTIAL:
         return cost.memory_kib == 0 && cost.passes == 0;
     default:
         return false;
     }
+}
+
+static bool is_text(enum slot_kind kind)
+{
+    return kind == SLOT_PASSPHRASE || kind == SLOT_COMMAND || kind == SLOT_CREDENTIAL;
+}
+
+bool slot_takes(const struct slot *s, enum slot_kind kind)
+{
+    return slot_kind_of(s) == kind || (is_text(slot_kind_of(s)) && is_text(kind));
+}
+
+bool label_valid(const char *label)
+{
+    size_t len = 0;
+
+    for (; label[len]; len++)
+        if (len == SLOT_LABEL - 1 || (unsigned char)label[len] < 0x20 || label[len] == 0x7f)
+            return false;
+    return true;
 }
 
 static bool length_allowed(enum slot_kind kind, size_t len)
@@ -69,6 +93,9 @@ static bool length_allowed(enum slot_kind kind, size_t len)
         return len == KEY_SIZE;
     case SLOT_KEYFILE:
         return len >= KEYFILE_MIN && len <= KEYFILE_MAX;
+    case SLOT_COMMAND:
+    case SLOT_CREDENTIAL:
+        return len >= TEXT_MIN && len <= PASSPHRASE_LIMIT;
     }
     return false;
 }
@@ -85,6 +112,10 @@ static int derive_secret(struct derivation *d, const struct slot *s, const void 
     case SLOT_KEYFILE:
         crypto_sha256(secret, len, d->hash);
         return crypto_hkdf(d->secret, KEY_SIZE, d->hash, "ecluse/slot-keyfile", salt, SALT_SIZE);
+    case SLOT_COMMAND:
+    case SLOT_CREDENTIAL:
+        crypto_sha256(secret, len, d->hash);
+        return crypto_hkdf(d->secret, KEY_SIZE, d->hash, "ecluse/slot-random", salt, SALT_SIZE);
     }
     return -EINVAL;
 }

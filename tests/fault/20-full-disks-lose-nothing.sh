@@ -96,7 +96,7 @@ publication_waits() {
     grep -q 'no space left' "$TMP/said" || fail "flush does not say why: $(cat "$TMP/said")"
     same "publish_error" ENOSPC "$(status_field publish_error)"
     "$ECLUSE" status --state "$STATE" "$MNT" >"$TMP/said"
-    grep -q 'publication.*no space left' "$TMP/said" || fail "status does not say why: $(cat "$TMP/said")"
+    grep -q 'not being published: .*no space left' "$TMP/said" || fail "status does not say why: $(cat "$TMP/said")"
     grep -q 'ECL-0410 publication: ENOSPC' "$TMP/log" || fail "the log does not say why: $(cat "$TMP/log")"
     store_is_opaque
     wrote_once "$TMP/before"
@@ -200,7 +200,7 @@ fill_from_outside idle
 mount_vault
 if mkdir "$MNT/refused" 2>/dev/null; then fail "a vault without ballast on a full disk takes changes"; fi
 same "no_space" true "$(status_field no_space)"
-"$ECLUSE" status --state "$STATE" "$MNT" | grep -q 'no space for the local state' || fail "status does not say so"
+"$ECLUSE" status --state "$STATE" "$MNT" | grep -q 'the disk of its local state is full' || fail "status does not say so"
 make_room idle
 until_true can_write
 same "no_space" false "$(status_field no_space)"

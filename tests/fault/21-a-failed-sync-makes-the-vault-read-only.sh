@@ -44,7 +44,7 @@ is_read_only_and_says_so() {
     if rm "$MNT/early" 2>"$TMP/said"; then fail "deleted after $word"; fi
     grep -q 'Read-only file system' "$TMP/said" || fail "not EROFS: $(cat "$TMP/said")"
     same "reading goes on" "$SUM" "$(sha256sum <"$MNT/early")"
-    "$ECLUSE" status --state "$STATE" "$MNT" | grep -q 'read-only since a disk error' || fail "status does not say so"
+    "$ECLUSE" status --state "$STATE" "$MNT" | grep -q "The vault is read-only: $MNT takes no changes since a disk error" || fail "status does not say so"
     same "lines of the log about it" 1 "$(grep -c ECL-0301 "$TMP/log")"
     until_true told
     same "told of" "read-only" "$(grep -v '^publication' "$TMP/told" | cut -d'|' -f1)"

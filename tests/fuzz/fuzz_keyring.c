@@ -16,15 +16,16 @@ static void try_keyring(const uint8_t *bytes, size_t len)
 {
     static const uint8_t secret[KEY_SIZE] = { 1 };
     struct keyring *k = NULL;
-    enum slot_kind kind;
-    struct kdf_cost cost;
+    struct slot_info slot;
 
     if (keyring_parse(&k, bytes, len))
         return;
     if (len > KEYRING_LIMIT || keyring_slots(k) > SLOT_LIMIT)
         abort();
-    for (size_t i = 0; keyring_slot(k, i, &kind, &cost) == 0; i++)
-        if (kind == SLOT_PASSPHRASE ? !kdf_cost_valid(cost) : cost.memory_kib || cost.passes)
+    for (size_t i = 0; keyring_slot(k, i, &slot) == 0; i++)
+        if (slot.kind == SLOT_PASSPHRASE ? !kdf_cost_valid(slot.cost) : slot.cost.memory_kib || slot.cost.passes)
+            abort();
+        else if (slot.number < 1 || slot.number > SLOT_LIMIT || slot.made < 0 || !label_valid(slot.label))
             abort();
     /* Opening the payload behind a slot that somehow gave a key: */
     if (keyring_unlock(k, SLOT_RECOVERY, secret, sizeof secret) == 0 ||

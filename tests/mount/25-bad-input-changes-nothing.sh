@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Each mistake has its exit code and a sentence in the user's language, and changes
-# nothing on disk.
+# nothing on disk, save that the audit log notes it.
 . "$(dirname "$0")/lib.sh"
 
 make_vault
 mount_vault
 echo content >"$MNT/file"
 umount_vault
-pristine() { (cd "$TMP" && find store state -printf '%p %m %s %T@\n' | grep -v '/lock ' | sort && find store state -type f -exec sha256sum {} + | sort -k2); }
+pristine() {
+    (cd "$TMP" && find store state ! -name audit ! -name audit.head -printf '%p %m %s %T@\n' | grep -v '/lock ' | sort &&
+        find store state -type f ! -name audit ! -name audit.head -exec sha256sum {} + | sort -k2)
+}
 pristine >"$TMP/pristine"
 export -n LC_ALL
 
@@ -33,6 +36,7 @@ mkdir "$TMP/empty"
 refused 2 "n’est pas un dépôt" "not an Écluse store" $(store=$TMP/empty mounting)
 new_passphrase "$TMP/other"
 refused 4 "erronée" "wrong passphrase" $(pass=$TMP/other mounting)
+same "both attempts are in the audit log" 2 "$(grep -c '"unlocked","outcome":"E_PASSPHRASE"' "$STATE"/*/audit)"
 refused 3 "point de montage" "mountpoint" $(mnt=$TMP/missing mounting)
 mkdir "$TMP/full" && touch "$TMP/full/file"
 refused 3 "pas vide" "not empty" $(mnt=$TMP/full mounting)

@@ -182,10 +182,11 @@ census() (
     find . -print0 | sort -z | xargs -0r getfattr -h -d -m - -e hex | tr '\n' '\0'
 )
 
-# listing PATH... : all that must be the same when nothing was changed on disk
+# listing PATH... : all that must be the same when nothing was changed on disk; the audit
+# log aside, which notes attempts too
 listing() {
-    find "$@" -printf '%p|%i|%y|%m|%n|%U:%G|%T@|%s|%l\n' | sort
-    find "$@" -type f -print0 | sort -z | xargs -0r sha256sum
+    find "$@" ! -name audit ! -name audit.head -printf '%p|%i|%y|%m|%n|%U:%G|%T@|%s|%l\n' | sort
+    find "$@" ! -name audit ! -name audit.head -type f -print0 | sort -z | xargs -0r sha256sum
 }
 
 # objects : hash and name of every file in the store

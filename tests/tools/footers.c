@@ -53,6 +53,9 @@ static void rebuild_footer(struct footer_view *v, struct buf *out)
 {
     uint64_t actors[64];
     struct reverse_run run;
+    struct borrowed_run borrowed;
+    struct buf b = { 0 };
+    uint64_t before = 0;
     size_t count = v->actor_count < 64 ? v->actor_count : 64;
 
     for (size_t k = 0; k < count; k++)
@@ -65,10 +68,20 @@ static void rebuild_footer(struct footer_view *v, struct buf *out)
         }
         footer_run(out, &run);
     }
+    borrowed_begin(&b, (const struct id128 *)(const void *)v->segments, v->segment_count);
+    for (; footer_next_borrowed(v, &borrowed) == 1; before = borrowed.of.ino) {
+        if (strcmp(what, "name") == 0) {
+            borrowed.of.name = (const uint8_t *)name;
+            borrowed.of.name_len = (uint8_t)strlen(name);
+        }
+        borrowed_add(&b, before, &borrowed, (size_t)(borrowed.segment - v->segments) / sizeof(struct id128));
+    }
+    borrowed_end(&b, before);
     if (strcmp(what, "name") == 0 && v->kind)
-        footer_end(out, v->kind, v->payload, v->payload_len);
+        footer_end(out, &b, v->kind, v->payload, v->payload_len);
     else
-        footer_end(out, PAYLOAD_NONE, NULL, 0);
+        footer_end(out, &b, PAYLOAD_NONE, NULL, 0);
+    buf_free(&b);
 }
 
 static int rewrite(struct inspected *x, const char *path, uint64_t at)

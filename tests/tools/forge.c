@@ -125,7 +125,7 @@ static void forge_object(const char *state, const char *keyfile, uint32_t epoch,
     const uint8_t *key = keyring_epoch_key(k, epoch);
     crypto_random(&h.segment, sizeof h.segment);
     footer_begin(&footer, &actor, 1);
-    footer_end(&footer, PAYLOAD_NONE, NULL, 0);
+    footer_end(&footer, NULL, PAYLOAD_NONE, NULL, 0);
     if (segment_key_new(&inside, &h, keyring_epoch_key(k, 0)) || segment_key_new(&outside, &h, key && epoch ? key : other) ||
         segment_finish(inside, SEGMENT_DATA, footer.data, footer.len, &end))
         fail("object", -EIO);

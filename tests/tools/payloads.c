@@ -8,30 +8,12 @@
  * checkpoint (0: none) and whether it is the last, bytes of rows.
  */
 #include "fs/internal.h"
-#include <fcntl.h>
+#include "unlocked.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static struct keyring *keys;
 static struct store *store;
-
-static int unlock(const char *path)
-{
-    uint8_t *pass;
-    size_t len;
-
-    int rc = io_read_file(AT_FDCWD, path, 4096, &pass, &len);
-    if (rc)
-        return rc;
-    if (len && pass[len - 1] == '\n')
-        len--;
-    rc = keyring_unlock(keys, SLOT_PASSPHRASE, pass, len);
-    free(pass);
-    return rc;
-}
 
 static int show_payload(const uint8_t *footer, size_t len)
 {
@@ -88,23 +70,12 @@ static int show(void *ctx, const struct id128 *id, uint64_t size)
 
 int main(int argc, char **argv)
 {
-    uint8_t *header = NULL;
-    size_t len;
-
-    int rc = argc == 4 ? crypto_start() : -EINVAL;
-    int dir = rc ? -1 : open(argv[2], O_RDONLY | O_DIRECTORY);
-    if (!rc)
-        rc = dir < 0 ? -errno : keyring_load(&keys, dir, "keyring");
-    if (!rc)
-        rc = unlock(argv[3]);
-    if (!rc)
-        rc = store_open(&store, argv[1], &header, &len);
+    int rc = argc == 4 ? open_unlocked(argv, &store, &keys) : -EINVAL;
     if (!rc)
         rc = store_list(store, show, NULL, NULL);
     if (rc)
         fprintf(stderr, "payloads: %s\n", error_name(rc));
     store_close(store);
     keyring_free(keys);
-    free(header);
     return rc != 0;
 }

@@ -86,7 +86,7 @@ static void encode(const struct sample *s, struct buf *b)
         buf_varint(b, s->segments[k].number);
         buf_append(b, id.b, sizeof id.b);
         buf_byte(b, s->segments[k].flags);
-        if (s->segments[k].flags == 1 || s->segments[k].flags == 4) {
+        if (s->segments[k].flags == 1 || s->segments[k].flags & 4) {
             buf_varint(b, s->segments[k].length);
             put_hash(b, 0x33);
         }
@@ -175,9 +175,28 @@ START_TEST(a_part_of_a_checkpoint_is_read_as_it_was_written)
     ck_assert(v.shard == 2 && v.last && !v.more && v.next_ino == 99 && v.next_cookie == 77);
     ck_assert(v.around.actor == 6 && v.around.seq == 3 && v.around.hash[9] == 0x44);
     ck_assert_int_eq(publication_next_segment(&v, &g), 1);
-    ck_assert(g.again && !g.fresh && !g.carrier && g.length == 131072 && g.sha256[0] == 0x33);
+    ck_assert(g.again && !g.gone && !g.fresh && !g.carrier && g.length == 131072 && g.sha256[0] == 0x33);
     for (size_t len = 0; len < b.len; len++)
         ck_assert_int_eq(publication_parse(b.data, len, &v), E_FORMAT);
+    buf_free(&b);
+}
+END_TEST
+
+START_TEST(a_segment_that_is_gone_is_told_with_its_length)
+{
+    struct sample s = plain();
+    struct buf b = { 0 };
+    struct publication_view v;
+    struct publication_segment g;
+
+    s.segments[0].flags = 12;      /* in any publication */
+    s.segments[0].length = 131072;
+    encode(&s, &b);
+    ck_assert_int_eq(publication_parse(b.data, b.len, &v), 0);
+    ck_assert_int_eq(publication_next_segment(&v, &g), 1);
+    ck_assert(g.again && g.gone && !g.fresh && !g.carrier && g.length == 131072 && g.sha256[0] == 0x33);
+    ck_assert_int_eq(publication_next_segment(&v, &g), 1);
+    ck_assert(!g.again && !g.gone && g.fresh);
     buf_free(&b);
 }
 END_TEST
@@ -213,6 +232,10 @@ START_TEST(what_is_out_of_range_is_refused)
     REFUSE(s.segments[2].flags = 2);
     REFUSE(s.segments[0].flags = 4);           /* told again, without a length */
     REFUSE((s.segments[0].flags = 5, s.segments[0].length = 65536));
+    REFUSE((s.segments[0].flags = 12, s.segments[0].length = 65537));
+    for (uint8_t flags = 6; flags; flags++)
+        if (flags != 12)
+            REFUSE((s.segments[0].flags = flags, s.segments[0].length = 65536));
     REFUSE(s.flags = 16);
     REFUSE(s.flags = 4);                       /* the last part of no checkpoint */
     REFUSE((s.flags = 2, s.shard = 3));        /* neither last nor more */
@@ -514,6 +537,19 @@ START_TEST(what_waits_before_the_checkpoint_is_not_missed)
 }
 END_TEST
 
+START_TEST(what_a_gap_cut_off_before_the_checkpoint_is_no_other_branch)
+{
+    begin();
+    add_chain(7, 1, 2);
+    add_checkpoint(9, 10, false);
+    add_chain(7, 11, 11);
+    begins(3, 9, 9, true);
+    told(0, 0, 0, 0);
+    add(8, 3, 3, 7, 2);            /* somebody else's is */
+    begins(3, 9, 9, false);
+}
+END_TEST
+
 START_TEST(a_part_of_a_tree_never_passes_for_all_of_it)
 {
     begin();                       /* the last part is missing */
@@ -646,6 +682,7 @@ int main(void)
 
     tcase_add_test(p, a_payload_is_read_as_it_was_written);
     tcase_add_test(p, an_actors_first_publication_follows_the_last_head);
+    tcase_add_test(p, a_segment_that_is_gone_is_told_with_its_length);
     tcase_add_test(p, what_is_out_of_range_is_refused);
     tcase_add_test(p, every_shorter_or_longer_payload_is_refused);
     tcase_add_test(p, huge_counts_are_refused_at_once);
@@ -662,6 +699,7 @@ int main(void)
     tcase_add_test(t, a_part_of_a_checkpoint_is_read_as_it_was_written);
     tcase_add_test(t, a_history_begins_with_the_newest_whole_checkpoint);
     tcase_add_test(t, what_waits_before_the_checkpoint_is_not_missed);
+    tcase_add_test(t, what_a_gap_cut_off_before_the_checkpoint_is_no_other_branch);
     tcase_add_test(t, a_part_of_a_tree_never_passes_for_all_of_it);
     tcase_add_test(t, lost_parts_of_a_checkpoint_are_gone_around);
     tcase_add_test(t, what_never_reached_the_store_is_behind_the_history);

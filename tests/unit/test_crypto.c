@@ -503,10 +503,16 @@ END_TEST
 
 START_TEST(calibration_stays_within_the_bounds_and_grows_with_the_time_allowed)
 {
-    struct kdf_cost least = kdf_calibrate(0), more = kdf_calibrate(1000);
+    struct kdf_cost least = kdf_calibrate(KDF_FLOOR, 0), more = kdf_calibrate(KDF_FLOOR, 1000);
+    struct kdf_cost odd = { 70000, 5 }, same = kdf_calibrate(odd, 0), above = kdf_calibrate(odd, 2000);
     ck_assert_uint_eq(least.memory_kib, 65536);
     ck_assert_uint_eq(least.passes, 3);
     ck_assert(kdf_cost_valid(more));
+    ck_assert_uint_eq(same.memory_kib, odd.memory_kib);
+    ck_assert_uint_eq(same.passes, odd.passes);
+    ck_assert(kdf_cost_valid(above));
+    ck_assert_uint_ge(above.memory_kib, odd.memory_kib);
+    ck_assert_uint_ge(above.passes, odd.passes);
 }
 END_TEST
 

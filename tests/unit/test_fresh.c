@@ -4,7 +4,7 @@
  */
 #include <check.h>
 #include <fcntl.h>
-#include <fs/internal.h>
+#include <fs/seen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>

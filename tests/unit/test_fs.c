@@ -10,6 +10,7 @@
 #include <ecluse/keys.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fs/collecting.h>
 #include <linux/falloc.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -286,6 +287,127 @@ START_TEST(a_copy_shares_its_blocks)
 }
 END_TEST
 
+/* --- what is alive ---------------------------------------------------------------- */
+
+#define SEALED(blocks) ((blocks) * (uint64_t)SEALED_BLOCK)
+
+/* Bytes that are alive in the store; *runs are the references. */
+static uint64_t alive(struct fs *fs, size_t at_once, uint64_t *runs)
+{
+    struct usages u;
+    uint64_t live = 0;
+
+    *runs = 0;
+    ck_assert_int_eq(usages_take(fs, at_once, &u), 0);
+    for (size_t k = 0; k < u.count; k++) {
+        live += u.v[k].live;
+        *runs += u.v[k].runs;
+        ck_assert(u.v[k].seen == (u.v[k].live > 0) && u.v[k].live <= u.v[k].length);
+    }
+    usages_free(&u);
+    return live;
+}
+
+static void copy_all(struct fs *fs, uint64_t from, const char *name, size_t len)
+{
+    uint64_t to = make_file(fs, 1, name);
+    ck_assert_int_eq(fs_copy(fs, from, 0, to, 0, len), (ssize_t)len);
+    fs_release(fs, to, O_RDWR);
+}
+
+START_TEST(blocks_that_files_share_are_alive_once)
+{
+    struct opened v;
+    uint64_t runs, again;
+    char name[16];
+
+    open_vault(&v);
+    uint64_t a = make_file(v.fs, 1, "a"), b = make_file(v.fs, 1, "b");
+    for (unsigned n = 0; n < 256; n++) {              /* in turns: no run is long */
+        write_pattern(v.fs, a, n * 4096, 4096, n);
+        write_pattern(v.fs, b, n * 4096, 4096, n + 256);
+    }
+    ck_assert_int_eq(fs_flush(v.fs), 0);
+    ck_assert_uint_eq(alive(v.fs, 0, &runs), SEALED(512));
+    ck_assert_uint_eq(runs, 512);
+    for (unsigned n = 0; n < 9; n++) {
+        snprintf(name, sizeof name, "copy %u", n);
+        copy_all(v.fs, a, name, MIB);
+    }
+    /* One block of a copy is its own, and the original loses its first half. */
+    uint64_t c = find(v.fs, 1, "copy 0");
+    write_pattern(v.fs, c, 4096, 4096, 600);
+    ck_assert_int_eq(fs_fallocate(v.fs, a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MIB / 2), 0);
+    ck_assert_int_eq(fs_flush(v.fs), 0);
+    ck_assert_uint_eq(alive(v.fs, 0, &runs), SEALED(513));
+    ck_assert_uint_eq(runs, 256 + 128 + 9 * 256);
+    for (size_t at_once = 1; at_once < 4000; at_once *= 3) {
+        ck_assert_uint_eq(alive(v.fs, at_once, &again), SEALED(513));
+        ck_assert_uint_eq(again, runs);
+    }
+    fs_release(v.fs, a, O_RDWR);
+    fs_release(v.fs, b, O_RDWR);
+    close_vault(&v);
+}
+END_TEST
+
+START_TEST(a_compaction_keeps_what_files_share)
+{
+    struct opened v;
+    struct gc_report report;
+    uint64_t runs;
+    char name[16];
+
+    open_vault(&v);
+    uint64_t a = make_file(v.fs, 1, "a"), dead = make_file(v.fs, 1, "dead");
+    write_pattern(v.fs, dead, 0, 6 * MIB, 1);
+    write_pattern(v.fs, a, 0, MIB + 1000, 2);
+    write_pattern(v.fs, dead, 6 * MIB, 3 * MIB, 3);
+    ck_assert_int_eq(fs_flush(v.fs), 0);
+    for (unsigned n = 0; n < 9; n++) {
+        snprintf(name, sizeof name, "copy %u", n);
+        copy_all(v.fs, a, name, MIB + 1000);
+    }
+    uint64_t part = make_file(v.fs, 1, "part");
+    ck_assert_int_eq(fs_copy(v.fs, a, 40960, part, 81920, 409600), 409600);
+    /* Of the last block the original keeps less than the copies have. */
+    struct stat st = { .st_size = MIB + 100 };
+    ck_assert_int_eq(fs_setattr(v.fs, a, FS_SET_SIZE, &st, &st), 0);
+    ck_assert_int_eq(fs_unlink(v.fs, 1, "dead"), 0);
+    fs_release(v.fs, dead, O_RDWR);
+    ck_assert_int_eq(fs_flush(v.fs), 0);
+    uint64_t once = SEALED(256) + 1000 + SEAL_OVERHEAD;
+    ck_assert_uint_eq(alive(v.fs, 0, &runs), once);
+
+    ck_assert_int_eq(fs_gc(v.fs, true, &report), 0);
+    ck_assert_uint_ge(report.compacted, 1);
+    /* That last block alone may be twice there. */
+    ck_assert_uint_ge(report.moved_bytes, once);
+    ck_assert_uint_le(report.moved_bytes, once + 100 + SEAL_OVERHEAD);
+    ck_assert_uint_le(alive(v.fs, 0, &runs), once + 100 + SEAL_OVERHEAD);
+    for (int round = 0; round < 2; round++) {
+        for (unsigned n = 0; n < 9; n++) {
+            snprintf(name, sizeof name, "copy %u", n);
+            expect_pattern(v.fs, find(v.fs, 1, name), 0, MIB + 1000, 2);
+        }
+        if (!round) {
+            fs_release(v.fs, a, O_RDWR);
+            fs_release(v.fs, part, O_RDWR);
+            close_vault(&v);
+            open_vault(&v);
+        }
+    }
+    expect_pattern(v.fs, find(v.fs, 1, "a"), 0, MIB + 100, 2);
+    uint8_t *want = malloc(MIB), *got = malloc(409600);
+    fill(want, MIB, 2);
+    ck_assert_int_eq(fs_read(v.fs, find(v.fs, 1, "part"), got, 409600, 81920), 409600);
+    ck_assert(memcmp(want + 40960, got, 409600) == 0);
+    free(want);
+    free(got);
+    close_vault(&v);
+}
+END_TEST
+
 START_TEST(published_segments_that_die_leave_the_others_readable)
 {
     struct opened v;
@@ -523,6 +645,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_read_only_vault_replays_the_journal_and_refuses_changes);
     tcase_add_test(t, an_orphan_lives_while_open_and_is_reaped_after_a_kill);
     tcase_add_test(t, a_copy_shares_its_blocks);
+    tcase_add_test(t, blocks_that_files_share_are_alive_once);
+    tcase_add_test(t, a_compaction_keeps_what_files_share);
     tcase_add_test(t, published_segments_that_die_leave_the_others_readable);
     tcase_add_test(t, a_footer_that_would_outgrow_its_segment_leaves_out_hints);
     tcase_add_test(t, a_vault_without_changes_publishes_nothing);

@@ -614,6 +614,36 @@ static int note_number(void *ctx, const struct segment_row *s)
     return 0;
 }
 
+START_TEST(a_publication_of_the_store_is_taken_as_a_whole_or_not_at_all)
+{
+    struct buf rows = { 0 }, segments = { 0 };
+    struct publication_row p = { .seq = 4, .hash = { 9 }, .time = 1700000000, .carrier = 5 }, last;
+    struct segment_row s;
+    struct inode_row row;
+    struct index_totals t;
+
+    put_file(&rows, 2, "two");
+    batch_segment(&rows, &(struct segment_row){ .number = 3, .state = SEGMENT_PUBLISHED, .length = 65536 });
+    batch_segment(&segments, &(struct segment_row){ .number = 5, .state = SEGMENT_STAGED, .length = 65536 });
+    ck_assert_int_eq(index_take(ix, &p, &rows, &segments, 1), 0);
+    ck_assert_int_eq(index_last_publication(ix, &last), 0);
+    ck_assert(last.seq == 4 && last.done && last.carrier == 5 && last.hash[0] == 9);
+    ck_assert_int_eq(index_segment(ix, 5, &s), 0);
+    ck_assert_int_eq(s.state, SEGMENT_PUBLISHED);
+    ck_assert_int_eq(index_unpublished(ix), 0);
+    ck_assert_int_eq(index_totals(ix, &t), 0);
+    ck_assert_uint_eq(t.objects, 2);
+    ck_assert_uint_eq(t.inodes, 2);
+    buf_reset(&rows);              /* the number is taken: nothing of it is there */
+    put_file(&rows, 3, "three");
+    ck_assert_int_eq(index_take(ix, &p, &rows, &segments, 1), E_STATE_DAMAGED);
+    ck_assert_int_eq(index_inode(ix, 3, &row, &hold), -ENOENT);
+    ck_assert_int_eq(index_verify(ix), 0);
+    buf_free(&rows);
+    buf_free(&segments);
+}
+END_TEST
+
 START_TEST(a_publication_goes_from_intent_to_done_with_its_segments_in_order)
 {
     struct buf b = { 0 }, order = { 0 };
@@ -1007,6 +1037,7 @@ int main(void)
     tcase_add_test(t, a_row_changed_between_collection_and_intent_is_published_again);
     tcase_add_test(t, a_collection_that_was_never_intended_is_collected_again);
     tcase_add_test(t, a_large_change_is_collected_in_parts);
+    tcase_add_test(t, a_publication_of_the_store_is_taken_as_a_whole_or_not_at_all);
     tcase_add_test(t, a_publication_goes_from_intent_to_done_with_its_segments_in_order);
     tcase_add_test(t, a_crash_leaves_the_last_commit);
     tcase_add_test(t, a_log_that_is_cut_leaves_an_earlier_commit_whole);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NO_COST ((struct kdf_cost){ 0, 0 })
@@ -46,7 +47,7 @@ static void tear_down(void)
 static void add_slot(struct keyring *k, enum slot_kind kind, const void *secret, size_t len)
 {
     struct kdf_cost cost = kind == SLOT_PASSPHRASE ? KDF_FLOOR : NO_COST;
-    ck_assert_int_eq(keyring_set_slot(k, kind, secret, len, cost, false), 0);
+    ck_assert_int_eq(keyring_set_slot(k, 0, kind, secret, len, cost), 0);
 }
 
 /* Recovery key and key file only: these open at once. */
@@ -107,6 +108,26 @@ static int try_keyfile(const uint8_t *bytes, size_t len)
 
 /* --- what must work ---------------------------------------------------------- */
 
+START_TEST(a_local_key_is_taken_over_and_nothing_else)
+{
+    struct keyring *from = make_with_passphrase(), *k = make_with_passphrase(), *again = NULL;
+    uint64_t actor = keyring_actor(k);
+
+    ck_assert_mem_ne(keyring_local_key(k), keyring_local_key(from), KEY_SIZE);
+    keyring_take_local_key(k, from);
+    ck_assert_mem_eq(keyring_local_key(k), keyring_local_key(from), KEY_SIZE);
+    ck_assert_uint_eq(keyring_actor(k), actor);
+    ck_assert_uint_ne(keyring_actor(k), keyring_actor(from));
+    ck_assert_int_eq(keyring_save(k, dirfd, "keyring"), 0);
+    ck_assert_int_eq(keyring_load(&again, dirfd, "keyring"), 0);
+    ck_assert_int_eq(keyring_unlock(again, SLOT_RECOVERY, recovery, KEY_SIZE), 0);
+    ck_assert_mem_eq(keyring_local_key(again), keyring_local_key(from), KEY_SIZE);
+    keyring_free(from);
+    keyring_free(k);
+    keyring_free(again);
+}
+END_TEST
+
 START_TEST(every_kind_of_slot_gives_the_same_keys)
 {
     struct keyring *made = make_with_passphrase(), *k = NULL;
@@ -151,22 +172,186 @@ END_TEST
 START_TEST(slots_are_listed_while_locked)
 {
     struct keyring *k = NULL;
-    enum slot_kind kind;
-    struct kdf_cost cost;
+    struct slot_info slot;
     size_t len;
     uint8_t *bytes = encode(make_with_passphrase(), &len);
 
     ck_assert_int_eq(keyring_parse(&k, bytes, len), 0);
     ck_assert_uint_eq(keyring_slots(k), 3);
-    ck_assert_int_eq(keyring_slot(k, 0, &kind, &cost), 0);
-    ck_assert_int_eq(kind, SLOT_RECOVERY);
-    ck_assert_uint_eq(cost.memory_kib, 0);
-    ck_assert_int_eq(keyring_slot(k, 2, &kind, &cost), 0);
-    ck_assert_int_eq(kind, SLOT_PASSPHRASE);
-    ck_assert_uint_eq(cost.memory_kib, KDF_FLOOR.memory_kib);
-    ck_assert_uint_eq(cost.passes, KDF_FLOOR.passes);
-    ck_assert_int_eq(keyring_slot(k, 3, &kind, &cost), -ENOENT);
+    ck_assert_int_eq(keyring_slot(k, 0, &slot), 0);
+    ck_assert_int_eq(slot.kind, SLOT_RECOVERY);
+    ck_assert_uint_eq(slot.number, 1);
+    ck_assert_uint_eq(slot.cost.memory_kib, 0);
+    ck_assert_int_eq(keyring_slot(k, 2, &slot), 0);
+    ck_assert_int_eq(slot.kind, SLOT_PASSPHRASE);
+    ck_assert_uint_eq(slot.number, 3);
+    ck_assert_uint_eq(slot.cost.memory_kib, KDF_FLOOR.memory_kib);
+    ck_assert_uint_eq(slot.cost.passes, KDF_FLOOR.passes);
+    ck_assert_int_le(time(NULL) - slot.made, 60);
+    ck_assert_int_eq(keyring_slot(k, 3, &slot), -ENOENT);
     keyring_free(k);
+    free(bytes);
+}
+END_TEST
+
+/* Of one keyring: two passphrases, a command's text, a credential's, and what opens which. */
+START_TEST(text_opens_every_slot_that_text_may_open)
+{
+    static const char other[] = "battery staple", kept[] = "0123456789abcdef0123456789abcdef", cred[] =
+        "fedcba9876543210fedcba9876543210";
+    struct keyring *k = make_with_passphrase();
+
+    add_slot(k, SLOT_PASSPHRASE, other, strlen(other));
+    add_slot(k, SLOT_COMMAND, kept, strlen(kept));
+    add_slot(k, SLOT_CREDENTIAL, cred, strlen(cred));
+    const struct { const char *text; unsigned number; } ways[] = { { passphrase, 3 }, { other, 4 }, { kept, 5 }, { cred, 6 } };
+    size_t len;
+    uint8_t *bytes = encode(k, &len);
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        ck_assert_int_eq(keyring_parse(&k, bytes, len), 0);
+        ck_assert_uint_eq(keyring_opened_by(k), 0);
+        ck_assert_int_eq(keyring_unlock(k, SLOT_PASSPHRASE, ways[i].text, strlen(ways[i].text)), 0);
+        ck_assert_uint_eq(keyring_opened_by(k), ways[i].number);
+        /* Unlocked: each slot by itself, which other secrets do not open. */
+        for (size_t j = 0; j < ARRAY_SIZE(ways); j++)
+            ck_assert_int_eq(keyring_unlock_slot(k, ways[j].number, SLOT_PASSPHRASE, ways[i].text, strlen(ways[i].text)),
+                             i == j ? 0 : E_PASSPHRASE);
+        ck_assert_int_eq(keyring_unlock_slot(k, 7, SLOT_PASSPHRASE, kept, strlen(kept)), E_NO_SLOT);
+        keyring_free(k);
+    }
+    ck_assert_int_eq(try(bytes, len, SLOT_KEYFILE, kept, strlen(kept)), E_PASSPHRASE);
+    ck_assert_int_eq(try(bytes, len, SLOT_PASSPHRASE, keyfile, sizeof keyfile), E_PASSPHRASE);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(numbers_and_labels_stay_with_their_slots)
+{
+    struct keyring *k = make_with_passphrase(), *again = NULL;
+    struct slot_info slot;
+    char longest[SLOT_LABEL + 1];
+
+    memset(longest, 'x', SLOT_LABEL);
+    longest[SLOT_LABEL] = '\0';
+    ck_assert_int_eq(keyring_set_label(k, 3, longest), -EINVAL);
+    ck_assert_int_eq(keyring_set_label(k, 3, "a\nb"), -EINVAL);
+    ck_assert_int_eq(keyring_set_label(k, 3, "\x7f"), -EINVAL);
+    ck_assert_int_eq(keyring_set_label(k, 4, "x"), E_NO_SLOT);
+    longest[SLOT_LABEL - 1] = '\0';
+    ck_assert_int_eq(keyring_set_label(k, 3, longest), 0);
+    ck_assert_int_eq(keyring_set_label(k, 2, longest), 0);
+    ck_assert_int_eq(keyring_set_label(k, 2, "clé de secours"), 0);
+    ck_assert_int_eq(keyring_remove_slot(k, 1), 0);
+    ck_assert_int_eq(keyring_remove_slot(k, 1), E_NO_SLOT);
+    ck_assert_int_eq(keyring_set_slot(k, 2, SLOT_KEYFILE, keyfile, 40, NO_COST), 0);
+    ck_assert_int_eq(keyring_save(k, dirfd, "keyring"), 0);
+    ck_assert_int_eq(keyring_load(&again, dirfd, "keyring"), 0);
+    ck_assert_int_eq(keyring_slot(again, 0, &slot), 0);
+    ck_assert_uint_eq(slot.number, 2);
+    ck_assert_str_eq(slot.label, "clé de secours");
+    ck_assert_int_eq(keyring_slot(again, 1, &slot), 0);
+    ck_assert_uint_eq(slot.number, 3);
+    ck_assert_str_eq(slot.label, longest);
+    ck_assert_int_eq(keyring_unlock(again, SLOT_KEYFILE, keyfile, 40), 0);
+    ck_assert_uint_eq(keyring_opened_by(again), 2);
+    add_slot(again, SLOT_KEYFILE, keyfile, sizeof keyfile);
+    ck_assert_int_eq(keyring_slot(again, 2, &slot), 0);
+    ck_assert_uint_eq(slot.number, 1);
+    ck_assert_str_eq(slot.label, "");
+    keyring_free(again);
+    keyring_free(k);
+}
+END_TEST
+
+START_TEST(the_last_slot_is_not_removed)
+{
+    struct keyring *k = make();
+
+    ck_assert_int_eq(keyring_remove_slot(k, 1), 0);
+    ck_assert_int_eq(keyring_remove_slot(k, 2), E_NO_LAST_SLOT);
+    ck_assert_uint_eq(keyring_slots(k), 1);
+    size_t len;
+    uint8_t *bytes = encode(k, &len);
+    ck_assert_int_eq(try_keyfile(bytes, len), 0);
+    ck_assert_int_eq(try_recovery(bytes, len), E_PASSPHRASE);
+    free(bytes);
+}
+END_TEST
+
+static uint8_t *note_at(uint8_t *bytes, size_t slots, size_t i)
+{
+    return bytes + KEYRING_HEADER + slots * SLOT_BYTES + i * NOTE_BYTES;
+}
+
+/* With and without a right checksum, the MAC aside: the bounds of a note. */
+START_TEST(notes_out_of_bounds_are_refused)
+{
+    size_t len;
+    uint8_t *bytes = encode(make(), &len), kept[NOTE_BYTES], *note = note_at(bytes, 2, 1);
+    static const struct { size_t at; uint8_t value; } wrong[] = {
+        { 0, 0 }, { 0, 1 }, { 0, SLOT_LIMIT + 1 }, { 3, 1 }, { 4, 1 }, { 15, 0x80 }, { 16, 1 }, { 16, 0x7f }, { 17, 'x' }, { 79, 'x' },
+    };
+
+    memcpy(kept, note, NOTE_BYTES);
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct keyring *k = NULL;
+        note[wrong[i].at] = wrong[i].value;
+        mend(bytes, len);
+        ck_assert_int_eq(keyring_parse(&k, bytes, len), E_KEYRING);
+        memcpy(note, kept, NOTE_BYTES);
+    }
+    /* Within the bounds, and altered: the MAC. */
+    note[16] = 'x';
+    mend(bytes, len);
+    ck_assert_int_eq(try_recovery(bytes, len), E_KEYRING);
+    free(bytes);
+}
+END_TEST
+
+/* The file as format 1 had it: the same, without notes. */
+static uint8_t *encode_format_1(struct keyring *k, size_t *len)
+{
+    size_t slots = k->slot_count, payload = PAYLOAD_FIXED + EPOCH_BYTES, notes = slots * NOTE_BYTES;
+    uint8_t keys[2][KEY_SIZE], kek[KEY_SIZE], plain[PAYLOAD_FIXED + EPOCH_BYTES];
+    memcpy(kek, k->opened->kek, KEY_SIZE);
+    uint8_t *bytes = encode(k, len), *sealed = bytes + KEYRING_HEADER + slots * SLOT_BYTES;
+
+    crypto_hkdf(keys[0], KEY_SIZE, kek, "ecluse/keyring-payload", vault.b, sizeof vault.b);
+    crypto_hkdf(keys[1], KEY_SIZE, kek, "ecluse/keyring-mac", vault.b, sizeof vault.b);
+    ck_assert_int_eq(record_open(keys[0], bytes, KEYRING_HEADER, sealed + notes, payload + RECORD_OVERHEAD, plain), 0);
+    *len -= notes;
+    put_le32(bytes + 8, 1);
+    put_le32(bytes + 12, (uint32_t)*len);
+    ck_assert_int_eq(record_seal(keys[0], bytes, KEYRING_HEADER, plain, payload, sealed), 0);
+    crypto_mac(keys[1], bytes, *len - KEYRING_TRAILER, bytes + *len - KEYRING_TRAILER);
+    mend(bytes, *len);
+    return bytes;
+}
+
+START_TEST(a_keyring_of_format_1_opens_and_is_saved_as_format_2)
+{
+    struct keyring *k = NULL;
+    struct slot_info slot;
+    size_t len;
+    uint8_t *bytes = encode_format_1(make(), &len), *newer = NULL;
+
+    ck_assert_int_eq(try_recovery(bytes, len), 0);
+    ck_assert_int_eq(keyring_parse(&k, bytes, len), 0);
+    ck_assert_int_eq(keyring_slot(k, 1, &slot), 0);
+    ck_assert_uint_eq(slot.number, 2);
+    ck_assert_int_eq(slot.made, 0);
+    ck_assert_str_eq(slot.label, "");
+    ck_assert_int_eq(keyring_unlock(k, SLOT_KEYFILE, keyfile, sizeof keyfile), 0);
+    ck_assert_int_eq(keyring_encode(k, &newer, &len), 0);
+    ck_assert_uint_eq(get_le32(newer + 8), 2);
+    ck_assert_mem_eq(newer + KEYRING_HEADER, bytes + KEYRING_HEADER, 2 * SLOT_BYTES);
+    ck_assert_int_eq(try_keyfile(newer, len), 0);
+    /* Turned back by somebody without the KEK: */
+    put_le32(newer + 8, 1);
+    mend(newer, len);
+    ck_assert_int_eq(try_keyfile(newer, len), E_KEYRING);
+    keyring_free(k);
+    free(newer);
     free(bytes);
 }
 END_TEST
@@ -178,7 +363,7 @@ START_TEST(a_replaced_slot_opens_with_the_new_secret_only)
     struct keyring *k = make();
 
     crypto_random(fresh, sizeof fresh);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_KEYFILE, fresh, sizeof fresh, NO_COST, true), 0);
+    ck_assert_int_eq(keyring_set_slot(k, 2, SLOT_KEYFILE, fresh, sizeof fresh, NO_COST), 0);
     ck_assert_uint_eq(keyring_slots(k), 2);
     uint8_t *bytes = encode(k, &len);
     ck_assert_int_eq(try_keyfile(bytes, len), E_PASSPHRASE);
@@ -386,7 +571,7 @@ START_TEST(an_older_slot_of_the_same_keyring_is_refused)
 
     crypto_random(fresh, sizeof fresh);
     ck_assert_int_eq(keyring_encode(k, &old, &len), 0);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_KEYFILE, fresh, sizeof fresh, NO_COST, true), 0);
+    ck_assert_int_eq(keyring_set_slot(k, 2, SLOT_KEYFILE, fresh, sizeof fresh, NO_COST), 0);
     uint8_t *bytes = encode(k, &len);
     memcpy(slot_at(bytes, 1), slot_at(old, 1), SLOT_BYTES);
     mend(bytes, len);
@@ -408,6 +593,9 @@ START_TEST(exchanged_and_dropped_slots_are_refused)
     ck_assert_int_eq(try_recovery(bytes, len), E_KEYRING);
     memmove(slot_at(bytes, 0), slot_at(bytes, 1), len - KEYRING_HEADER - SLOT_BYTES);
     len -= SLOT_BYTES;
+    uint8_t *second = slot_at(bytes, 1) + NOTE_BYTES;
+    memmove(slot_at(bytes, 1), second, (size_t)(bytes + len - second));
+    len -= NOTE_BYTES;
     put_le32(bytes + 12, (uint32_t)len);
     put_le32(bytes + 32, 1);
     mend(bytes, len);
@@ -420,7 +608,7 @@ START_TEST(a_payload_of_another_keyring_is_refused)
 {
     size_t len, other_len;
     uint8_t *bytes = encode(make(), &len), *other = encode(make(), &other_len);
-    size_t at = KEYRING_HEADER + 2 * SLOT_BYTES;
+    size_t at = KEYRING_HEADER + 2 * (SLOT_BYTES + NOTE_BYTES);
 
     memcpy(bytes + at, other + at, len - at);
     mend(bytes, len);
@@ -492,13 +680,19 @@ START_TEST(a_slot_without_its_commitment_does_not_open)
     uint8_t kek[KEY_SIZE], zeros[KEY_SIZE] = { 0 };
     struct slot s;
 
-    crypto_random(kek, sizeof kek);
-    ck_assert_int_eq(slot_make(&s, SLOT_RECOVERY, NO_COST, &vault, recovery, KEY_SIZE, kek), 0);
-    ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), 0);
-    ck_assert_int_eq(slot_open(&s, &other_vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
-    s.b[SLOT_CONTEXT] ^= 1;
-    ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
-    ck_assert_mem_eq(kek, zeros, KEY_SIZE);
+    for (int kind = SLOT_RECOVERY; kind <= SLOT_CREDENTIAL; kind++) {
+        crypto_random(kek, sizeof kek);
+        ck_assert_int_eq(slot_make(&s, (enum slot_kind)kind, NO_COST, &vault, recovery, KEY_SIZE, kek), 0);
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), 0);
+        ck_assert_int_eq(slot_open(&s, &other_vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+        s.b[SLOT_CONTEXT] ^= 1;
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+        ck_assert_mem_eq(kek, zeros, KEY_SIZE);
+        /* Right for another kind only: */
+        s.b[SLOT_CONTEXT] ^= 1;
+        s.b[0] = (uint8_t)(kind == SLOT_CREDENTIAL ? SLOT_RECOVERY : kind + 1);
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+    }
 }
 END_TEST
 
@@ -549,19 +743,22 @@ START_TEST(unsuitable_secrets_make_no_slot)
     uint8_t wrong[KEY_SIZE] = { 1 };
     struct keyring *k = make();
 
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_KEYFILE, keyfile, 31, NO_COST, false), -EINVAL);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_KEYFILE, huge, sizeof huge, NO_COST, false), -EINVAL);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_PASSPHRASE, "", 0, KDF_FLOOR, false), -EINVAL);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_PASSPHRASE, "x", 1, NO_COST, false), -EINVAL);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_RECOVERY, recovery, 31, NO_COST, true), -EINVAL);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_RECOVERY, wrong, KEY_SIZE, NO_COST, true), E_RECOVERY_KEY);
-    ck_assert_int_eq(keyring_set_slot(k, (enum slot_kind)4, keyfile, 32, NO_COST, false), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_KEYFILE, keyfile, 31, NO_COST), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_KEYFILE, huge, sizeof huge, NO_COST), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_PASSPHRASE, "", 0, KDF_FLOOR), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_PASSPHRASE, "x", 1, NO_COST), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_RECOVERY, recovery, 31, NO_COST), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_RECOVERY, wrong, KEY_SIZE, NO_COST), E_RECOVERY_KEY);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_COMMAND, keyfile, 31, NO_COST), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_CREDENTIAL, keyfile, 31, NO_COST), -EINVAL);
+    ck_assert_int_eq(keyring_set_slot(k, 0, (enum slot_kind)6, keyfile, 32, NO_COST), -EINVAL);
     ck_assert_uint_eq(keyring_slots(k), 2);
     while (keyring_slots(k) < SLOT_LIMIT)
         add_slot(k, SLOT_KEYFILE, keyfile, sizeof keyfile);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_KEYFILE, keyfile, 32, NO_COST, false), -E2BIG);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_KEYFILE, keyfile, 32, NO_COST, true), 0);
-    ck_assert_uint_eq(keyring_slots(k), 2);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_KEYFILE, keyfile, 32, NO_COST), E_SLOTS_FULL);
+    ck_assert_int_eq(keyring_set_slot(k, SLOT_LIMIT, SLOT_KEYFILE, keyfile, 32, NO_COST), 0);
+    ck_assert_int_eq(keyring_set_slot(k, SLOT_LIMIT + 1, SLOT_KEYFILE, keyfile, 32, NO_COST), E_NO_SLOT);
+    ck_assert_uint_eq(keyring_slots(k), SLOT_LIMIT);
     keyring_free(k);
 }
 END_TEST
@@ -592,7 +789,7 @@ START_TEST(no_key_lies_in_the_file_and_no_two_files_are_alike)
     for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
         ck_assert_ptr_null(memmem(one, len, secrets[i], 8));
     uint8_t *two = encode(k, &len);
-    size_t at = KEYRING_HEADER + 2 * SLOT_BYTES, same = 0;
+    size_t at = KEYRING_HEADER + 2 * (SLOT_BYTES + NOTE_BYTES), same = 0;
     for (size_t i = at; i < len; i++)
         same += one[i] == two[i];
     ck_assert_uint_lt(same, 30);
@@ -623,7 +820,11 @@ START_TEST(a_saved_keyring_is_private_and_replaces_the_old)
     ck_assert_int_eq(fstatat(dirfd, "keyring", &st, 0), 0);
     ck_assert_int_eq(st.st_mode & 07777, 0600);
     keyring_new_actor(k);
+    close(openat(dirfd, "keyring.new-0123456789abcdef", O_WRONLY | O_CREAT, 0600));
+    close(openat(dirfd, "keyring.old", O_WRONLY | O_CREAT, 0600));
     ck_assert_int_eq(keyring_save(k, dirfd, "keyring"), 0);
+    ck_assert_int_eq(faccessat(dirfd, "keyring.new-0123456789abcdef", F_OK, 0), -1);
+    ck_assert_int_eq(unlinkat(dirfd, "keyring.old", 0), 0);
     ck_assert_int_eq(keyring_load(&again, dirfd, "keyring"), 0);
     ck_assert_int_eq(keyring_unlock(again, SLOT_KEYFILE, keyfile, sizeof keyfile), 0);
     ck_assert_uint_eq(keyring_actor(again), keyring_actor(k));
@@ -639,8 +840,14 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, every_kind_of_slot_gives_the_same_keys);
+    tcase_add_test(t, a_local_key_is_taken_over_and_nothing_else);
     tcase_add_test(t, keys_follow_from_the_recovery_key_as_documented);
     tcase_add_test(t, slots_are_listed_while_locked);
+    tcase_add_test(t, text_opens_every_slot_that_text_may_open);
+    tcase_add_test(t, numbers_and_labels_stay_with_their_slots);
+    tcase_add_test(t, the_last_slot_is_not_removed);
+    tcase_add_test(t, notes_out_of_bounds_are_refused);
+    tcase_add_test(t, a_keyring_of_format_1_opens_and_is_saved_as_format_2);
     tcase_add_test(t, a_replaced_slot_opens_with_the_new_secret_only);
     tcase_add_test(t, two_slots_of_one_kind_both_open);
     tcase_add_test(t, a_new_actor_keeps_every_key);

@@ -226,6 +226,31 @@ START_TEST(nothing_beyond_the_given_length_is_read)
 }
 END_TEST
 
+START_TEST(a_group_is_recognised_and_no_other)
+{
+    char group[6], wrong[16];
+
+    for (int g = 1; g <= RECOVERY_GROUPS; g++) {
+        snprintf(group, sizeof group, "%.5s", text + (g - 1) * 6);
+        ck_assert(recovery_has_group(key, g, group, 5));
+        snprintf(wrong, sizeof wrong, " %.2s %.3s\n", group, group + 2);
+        ck_assert(recovery_has_group(key, g, wrong, strlen(wrong)));
+        for (char *c = strcpy(wrong, group); *c; c++)
+            if (*c >= 'A' && *c <= 'Z')
+                *c = (char)(*c + 'a' - 'A');
+        ck_assert(recovery_has_group(key, g, wrong, 5));
+        ck_assert(!recovery_has_group(key, g % RECOVERY_GROUPS + 1, group, 5));
+        ck_assert(!recovery_has_group(key, g, group, 4));
+        snprintf(wrong, sizeof wrong, "%s0", group);
+        ck_assert(!recovery_has_group(key, g, wrong, 6));
+    }
+    ck_assert(!recovery_has_group(key, 0, text, 5));
+    ck_assert(!recovery_has_group(key, RECOVERY_GROUPS + 1, text, 5));
+    ck_assert(!recovery_has_group(key, 1, "", 0));
+    ck_assert(!recovery_has_group(key, 1, text, strlen(text)));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("recovery");
@@ -245,6 +270,7 @@ int main(void)
     tcase_add_test(t, a_letter_that_is_no_symbol_names_its_group);
     tcase_add_test(t, less_than_thirteen_groups_are_no_key);
     tcase_add_test(t, nothing_beyond_the_given_length_is_read);
+    tcase_add_test(t, a_group_is_recognised_and_no_other);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -307,7 +307,7 @@ static void build(struct buf *out, const struct reverse_run *run)
 {
     footer_begin(out, actors, 2);
     footer_run(out, run);
-    footer_end(out, PAYLOAD_PUBLICATION, "payload", 7);
+    footer_end(out, NULL, PAYLOAD_PUBLICATION, "payload", 7);
     ck_assert(!out->failed);
 }
 
@@ -333,7 +333,7 @@ START_TEST(a_footer_comes_back_with_actors_runs_and_payload)
     footer_begin(&b, actors, 2);
     footer_run(&b, &run_a);
     footer_run(&b, &run_b);
-    footer_end(&b, PAYLOAD_CHECKPOINT, "rows", 4);
+    footer_end(&b, NULL, PAYLOAD_CHECKPOINT, "rows", 4);
     ck_assert_int_eq(footer_parse(b.data, b.len, &v), 0);
     ck_assert_uint_eq(v.actor_count, 2);
     ck_assert_uint_eq(get_le64(v.actors), actors[0]);
@@ -358,7 +358,7 @@ START_TEST(a_footer_may_hold_nothing)
     struct reverse_run r;
 
     footer_begin(&b, NULL, 0);
-    footer_end(&b, PAYLOAD_NONE, NULL, 0);
+    footer_end(&b, NULL, PAYLOAD_NONE, NULL, 0);
     ck_assert_int_eq(footer_parse(b.data, b.len, &v), 0);
     ck_assert_uint_eq(v.actor_count, 0);
     ck_assert_int_eq(v.kind, PAYLOAD_NONE);
@@ -484,7 +484,8 @@ static void refuse_bytes(const char *bytes, size_t len)
 START_TEST(malformed_frames_are_refused)
 {
     refuse_bytes("", 0);
-    refuse_bytes("\2\0\0\0\0", 5);                       /* version */
+    refuse_bytes("\3\0\0\0\0\0\0", 7);                   /* version */
+    refuse_bytes("\0\0\0\0\0\0\0", 7);
     refuse_bytes("\1\1\0\0\0", 5);                       /* more actors than bytes */
     refuse_bytes("\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 11);
     refuse_bytes("\1\x80\0\0\0\0", 6);                   /* over-long number */
@@ -493,6 +494,156 @@ START_TEST(malformed_frames_are_refused)
     refuse_bytes("\1\0\0\1\0", 5);                       /* a kind without payload */
     refuse_bytes("\1\0\0\1\5x", 6);                      /* a payload longer than there is */
     refuse_bytes("\1\0\1\1\0\0\0\x60\0\0\0\0\0", 13);    /* a run, but no actors */
+}
+END_TEST
+
+/* --- borrowed runs ------------------------------------------------------------------- */
+
+static const struct id128 lenders[] = { { .b = { 1, 2, 3 } }, { .b = { 9, 8, 7 } } };
+
+static void make_borrowed(struct borrowed_run out[3])
+{
+    for (int k = 0; k < 3; k++) {
+        out[k] = (struct borrowed_run){ .of = run_a, .segment = lenders[k != 0].b, .size = 8192, .valid = 4096 };
+        out[k].of.first = (uint64_t)k * 2;
+    }
+    out[1].of.last = 900;
+    out[1].valid = 4;
+    out[2].of = run_b;
+    out[2].size = INT64_MAX;
+    out[2].valid = 1;
+}
+
+static void build_borrowed(struct buf *out, const struct borrowed_run *v, size_t count)
+{
+    struct buf b = { 0 };
+    uint64_t before = 0;
+
+    borrowed_begin(&b, lenders, 2);
+    for (size_t k = 0; k < count; before = v[k++].of.ino)
+        borrowed_add(&b, before, &v[k], v[k].segment == lenders[1].b);
+    borrowed_end(&b, before);
+    footer_begin(out, actors, 2);
+    footer_run(out, &run_b);
+    footer_end(out, &b, PAYLOAD_PUBLICATION, "payload", 7);
+    ck_assert(!out->failed);
+    buf_free(&b);
+}
+
+START_TEST(borrowed_runs_come_back_by_file_with_their_segments)
+{
+    struct buf b = { 0 };
+    struct footer_view v;
+    struct reverse_run own;
+    struct borrowed_run want[3], r;
+
+    make_borrowed(want);
+    build_borrowed(&b, want, 3);
+    ck_assert_int_eq(footer_parse(b.data, b.len, &v), 0);
+    ck_assert_uint_eq(v.segment_count, 2);
+    ck_assert_int_eq(v.kind, PAYLOAD_PUBLICATION);
+    ck_assert_uint_eq(v.payload_len, 7);
+    ck_assert_int_eq(footer_next(&v, &own), 1);
+    assert_run(&own, &run_b);
+    ck_assert_int_eq(footer_next(&v, &own), 0);
+    for (int k = 0; k < 3; k++) {
+        ck_assert_int_eq(footer_next_borrowed(&v, &r), 1);
+        assert_run(&r.of, &want[k].of);
+        ck_assert_mem_eq(r.segment, want[k].segment, 16);
+        ck_assert_uint_eq(r.size, want[k].size);
+        ck_assert_uint_eq(r.valid, want[k].valid);
+    }
+    ck_assert_int_eq(footer_next_borrowed(&v, &r), 0);
+    ck_assert_int_eq(footer_next_borrowed(&v, &r), 0);
+    buf_free(&b);
+}
+END_TEST
+
+START_TEST(a_footer_of_version_1_has_no_borrowed_runs)
+{
+    static const char bytes[] = "\1\0\0\1\1x";
+    struct footer_view v;
+    struct borrowed_run r;
+
+    ck_assert_int_eq(footer_parse(bytes, sizeof bytes - 1, &v), 0);
+    ck_assert_uint_eq(v.payload_len, 1);
+    ck_assert_int_eq(footer_next_borrowed(&v, &r), 0);
+}
+END_TEST
+
+/* Changes the second of three good runs; the footer with it must be refused. */
+static void refuse_borrowed(struct borrowed_run run)
+{
+    struct borrowed_run v[3], r;
+    struct buf b = { 0 };
+    struct footer_view view;
+
+    make_borrowed(v);
+    v[1] = run;
+    build_borrowed(&b, v, 3);
+    ck_assert_int_eq(footer_parse(b.data, b.len, &view), E_FORMAT);
+    ck_assert_int_eq(footer_next_borrowed(&view, &r), E_FORMAT);
+    buf_free(&b);
+}
+#define REFUSE_BORROWED(...) \
+    do { struct borrowed_run v[3]; make_borrowed(v); struct borrowed_run r = v[1]; __VA_ARGS__; refuse_borrowed(r); } while (0)
+
+START_TEST(a_borrowed_run_outside_of_its_segment_or_its_file_is_refused)
+{
+    REFUSE_BORROWED(r.of.offset = SEGMENT_DATA - 1);
+    REFUSE_BORROWED(r.of.offset = SEGMENT_MAX - SEGMENT_TRAILER - SEALED_BLOCK - 900);
+    REFUSE_BORROWED(r.of.first = INT64_MAX / BLOCK_SIZE - 1);
+    REFUSE_BORROWED(r.of.count = 0);
+    REFUSE_BORROWED(r.of.count = SEGMENT_MAX / SEALED_BLOCK + 1);
+    REFUSE_BORROWED(r.of.last = 0);
+    REFUSE_BORROWED(r.valid = 0);
+    REFUSE_BORROWED(r.valid = 901);
+    REFUSE_BORROWED(r.of.ino = 4);                        /* files ascend */
+    REFUSE_BORROWED(r.of.ino = 2ull << 48);
+    REFUSE_BORROWED(r.of.ino = 6, r.of.parent = 2ull << 48);
+    REFUSE_BORROWED(r.of.ino = 6, r.size = INT64_MAX + 1ull);
+    REFUSE_BORROWED(r.of.ino = 6, r.of.name = (const uint8_t *)"a/b", r.of.name_len = 3);
+}
+END_TEST
+
+START_TEST(borrowed_runs_cut_anywhere_or_altered_are_refused_or_stay_in_range)
+{
+    struct borrowed_run want[3], r;
+    struct buf b = { 0 };
+    struct footer_view v;
+    int rc;
+
+    make_borrowed(want);
+    build_borrowed(&b, want, 3);
+    for (size_t len = 0; len < b.len; len++) {
+        uint8_t *exact = malloc(len + 1);
+        memcpy(exact, b.data, len);
+        ck_assert_int_eq(footer_parse(exact, len, &v), E_FORMAT);
+        free(exact);
+    }
+    for (size_t at = 0; at < b.len; at++)
+        for (unsigned with = 1; with < 256; with++) {
+            b.data[at] ^= (uint8_t)with;
+            if (footer_parse(b.data, b.len, &v) == 0) {
+                while ((rc = footer_next_borrowed(&v, &r)) == 1) {
+                    ck_assert(r.of.ino && r.of.count && r.valid >= 1 && r.valid <= r.of.last && r.of.last <= BLOCK_SIZE);
+                    ck_assert(r.segment >= v.segments && r.segment < v.segments + 16 * v.segment_count);
+                }
+                ck_assert_int_eq(rc, 0);
+            }
+            b.data[at] ^= (uint8_t)with;
+        }
+    buf_free(&b);
+}
+END_TEST
+
+START_TEST(malformed_borrowed_frames_are_refused)
+{
+    refuse_bytes("\2\0\0\0\0", 5);                       /* no payload */
+    refuse_bytes("\2\0\0\1\0\0\0", 7);                   /* more segments than bytes */
+    refuse_bytes("\2\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0\0\0", 16);
+    refuse_bytes("\2\1" "actor__1" "\0\0\5\1\0\0\0\0\0\0\0", 21); /* a file without runs */
+    refuse_bytes("\2\1" "actor__1" "\0\0\5\1\0\0\0\1\0\0\x60\0\0\0\0\0\0", 27); /* a run in no segment */
 }
 END_TEST
 
@@ -677,6 +828,11 @@ int main(void)
     tcase_add_test(t, the_last_place_of_a_segment_and_of_a_file_is_allowed);
     tcase_add_test(t, a_name_that_could_climb_is_refused);
     tcase_add_test(t, malformed_frames_are_refused);
+    tcase_add_test(t, borrowed_runs_come_back_by_file_with_their_segments);
+    tcase_add_test(t, a_footer_of_version_1_has_no_borrowed_runs);
+    tcase_add_test(t, a_borrowed_run_outside_of_its_segment_or_its_file_is_refused);
+    tcase_add_test(t, borrowed_runs_cut_anywhere_or_altered_are_refused_or_stay_in_range);
+    tcase_add_test(t, malformed_borrowed_frames_are_refused);
     tcase_add_test(t, size_classes_are_powers_of_two_between_the_limits);
     tcase_add_loop_test(t, a_finished_segment_fills_its_class_exactly, 0, 2);
     tcase_add_test(t, what_fits_no_class_is_refused_and_leaves_nothing);

@@ -63,7 +63,7 @@ static void set_up(void)
     make_long(dir, "journal", JOURNAL_SIZE);
     recovery_generate(recovery);
     ck_assert_int_eq(keyring_create(&k, &vault, SUITE_AES_256_GCM, recovery), 0);
-    ck_assert_int_eq(keyring_set_slot(k, SLOT_RECOVERY, recovery, KEY_SIZE, KDF_FLOOR, false), 0);
+    ck_assert_int_eq(keyring_set_slot(k, 0, SLOT_RECOVERY, recovery, KEY_SIZE, KDF_FLOOR), 0);
     ck_assert_int_eq(keyring_save(k, dir, "keyring"), 0);
     keyring_free(k);
     close(dir);
