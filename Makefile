@@ -8,7 +8,7 @@
 # make fuzz       each parser for FUZZ=60 seconds
 # make install    DESTDIR= PREFIX=/usr/local; mount(8) helpers go to SBINDIR, units to UNITDIR
 # make deb        a package for Debian, into build/deb
-# make check-deb  installs, upgrades, purges it in a new Debian 12, and runs its units there
+# make check-deb  installs, upgrades, purges it in a new Debian 12, and runs its units there (scripts/setup --package)
 # make pot        the texts to translate, from the sources into po/
 #
 # SAN=address,undefined|thread and FAULTS=1 build in folders of their own.
@@ -129,7 +129,8 @@ install: all
 	install -D -m 755 src/desk/ecluse-open $(DESTDIR)$(PREFIX)/bin/ecluse-open
 	install -D -m 755 src/desk/bookmark $(DESTDIR)$(PREFIX)/libexec/ecluse/bookmark
 	for d in $(DESK); do install -D -m 644 src/desk/$${d%%:*} $(DESTDIR)$(PREFIX)/share/$${d#*:}; done
-	cd docs/man && for m in *.[18] */*.[18]; do \
+	install -D -m 644 docs/examples/policy.conf $(DESTDIR)$(PREFIX)/share/doc/ecluse/policy.conf
+	cd docs/man && for m in *.[158] */*.[158]; do \
 	  install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/$$(dirname $$m)/man$${m##*.}/$${m##*/}; done
 	for h in mount.fuse umount umount.fuse; do for l in . fr; do \
 	  echo '.so man8/mount.ecluse.8' >$(DESTDIR)$(PREFIX)/share/man/$$l/man8/$$h.ecluse.8; done; done

@@ -45,8 +45,8 @@
     X(READ_ONLY, "read-only", true) \
     X(COPIED, "state-copied", false) \
     X(POLICY_REFUSED, "policy-refused", false)  /* rule */ \
-    X(IMPORTED, "imported", false)              /* files, bytes */ \
-    X(EXPORTED, "exported", false)              /* files, bytes */ \
+    X(IMPORTED, "imported", false)              /* files, bytes, left_out */ \
+    X(EXPORTED, "exported", false)              /* the same: plaintext left the vault */ \
     X(SOURCE_REMOVED, "source-removed", false)  /* files, bytes */
 
 enum audit_event {

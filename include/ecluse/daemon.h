@@ -24,6 +24,7 @@ struct mount_config {
     bool verbose;                /* log to standard error until detached */
     enum log_target log;         /* UNSAID: standard error in the foreground, else the system's log */
     unsigned idle_seconds;       /* 0: never */
+    unsigned publish_seconds;    /* quiet before a publication; 0: the default */
     unsigned grace;              /* as fs_options.grace */
     const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */
     /* What a person is told of an event at this mountpoint. From any thread. */
@@ -34,6 +35,8 @@ struct mount_config {
      * daemon frees with secret_free; called once, before the mount, while
      * terminal and working directory are still the caller's. */
     int (*secret)(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len);
+    /* May the slot that opened it be used? `dir` is the state. May be NULL. */
+    int (*allowed)(void *ctx, const struct keyring *keys, int dir);
     /* Called before the mount, while the terminal is still the caller's, when the
      * state was copied or restored, or when the store holds publications that will
      * not be shown (`unseen`, `forked`). May be NULL. */
@@ -69,6 +72,8 @@ int daemon_find(const char *path, struct daemon_ref *out);
 int daemon_status(const struct daemon_ref *d, char **json);
 /* Returns when everything is published, or with the daemon's error. */
 int daemon_flush(const struct daemon_ref *d);
+/* The same; what is read then comes from index and store, not from memory. */
+int daemon_forget(const struct daemon_ref *d);
 /* Takes out of the store what nothing needs; the answer, a JSON object, is malloc'd. */
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json);
 /* Unmounts and returns when the daemon has published and gone, with what it

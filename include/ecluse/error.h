@@ -28,6 +28,8 @@ enum exit_code {
     EXIT_STATE = 11,      /* state missing, damaged, or another vault's */
     EXIT_NOT_MOUNTED = 12,
     EXIT_SYSTEM = 13,     /* any other failure of the system */
+    EXIT_PARTIAL = 14,    /* done, but for what the report names */
+    EXIT_POLICY = 15,     /* the computer's policy forbids it, or is broken */
 };
 
 /*  X(code, value, errno, exit, English, French) */
@@ -149,6 +151,12 @@ enum exit_code {
     X(E_NOT_KEPT, -5054, EIO, EXIT_SYSTEM, \
       "the program failed, or did not give back the secret that it was to keep; the vault is unchanged", \
       "le programme a échoué ou n’a pas rendu le secret qu’il devait conserver; le coffre est inchangé") \
+    X(E_POLICY, -5080, EPERM, EXIT_POLICY, \
+      "the policy of this computer does not allow it", \
+      "la politique de ce poste ne le permet pas") \
+    X(E_POLICY_BROKEN, -5081, EPERM, EXIT_POLICY, \
+      "the policy of this computer is not valid", \
+      "la politique de ce poste n’est pas valide") \
     X(E_USAGE, -5060, EINVAL, EXIT_USAGE, \
       "wrong usage", "utilisation incorrecte") \
     X(E_CONTROL, -5061, EPROTO, EXIT_SYSTEM, \

@@ -140,6 +140,8 @@ int fs_create(struct fs *fs, uint64_t parent, const char *name, const struct fs_
 int fs_release(struct fs *fs, uint64_t ino, int flags);
 /* Bytes read, 0 at the end of the file. Decrypts straight into buf. */
 ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off);
+/* The same, and the time of access stays (O_NOATIME). */
+ssize_t fs_peek(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off);
 /* All of size, or an error. `cached` when the kernel writes back its page
  * cache: then times are the kernel's business. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, const void *buf, size_t size, uint64_t off,
@@ -156,6 +158,9 @@ ssize_t fs_copy(struct fs *fs, uint64_t from, uint64_t from_off, uint64_t to, ui
 int fs_sync(struct fs *fs);
 /* Commit, then publish everything. */
 int fs_flush(struct fs *fs);
+/* fs_flush, then forgets what memory knows and nobody uses: what is read next comes
+ * from the index and from objects that are opened anew. */
+int fs_forget(struct fs *fs);
 /* What a round of collecting did, and what is left. */
 struct gc_report {
     uint64_t removed, removed_bytes;   /* objects taken out of the store */

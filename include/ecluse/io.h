@@ -26,7 +26,8 @@
     X(intent) X(store_rename) X(store_copy) X(store_dir_sync) X(publication) X(mark_published) \
     X(staging_cleanup) X(staging_create) X(keyring_write) X(keyring_rename) X(init) \
     X(state_adopt) X(ballast) X(other) X(rebuild) X(checkpoint_part) X(store_remove) \
-    X(dead_mark) X(dead_forget) X(compact) X(audit) X(key_file)
+    X(dead_mark) X(dead_forget) X(compact) X(audit) X(key_file) \
+    X(transfer_write) X(transfer_sync) X(transfer_place) X(source_remove)
 
 enum fault_point {
 #define X(name) FAULT_##name,
@@ -68,6 +69,8 @@ int io_replace_file(int dirfd, const char *name, const void *bytes, size_t len, 
 /* Reads a whole file of at most `limit` bytes into a malloc'd buffer that the
  * caller frees; -EFBIG when larger. */
 int io_read_file(int dirfd, const char *name, size_t limit, uint8_t **out, size_t *len);
+/* The same of a file that is open, from its start. */
+int io_read_fd(int fd, size_t limit, uint8_t **out, size_t *len);
 /* mkdir -p with `mode` for what is created. */
 int io_make_dirs(const char *path, mode_t mode);
 /* True when `inner` is `outer` or lies below it; both existing, absolute, real. */

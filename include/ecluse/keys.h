@@ -74,7 +74,8 @@ int keyring_set_slot(struct keyring *k, unsigned number, enum slot_kind kind, co
 int keyring_set_label(struct keyring *k, unsigned number, const char *label);
 /* E_NO_SLOT; E_NO_LAST_SLOT when it is the only one. Save afterwards. */
 int keyring_remove_slot(struct keyring *k, unsigned number);
-/* Crash-safe replacement of dirfd/name. The keyring must be unlocked. */
+/* Crash-safe replacement of dirfd/name, whose directory is ours alone. The keyring must be
+ * unlocked. */
 int keyring_save(const struct keyring *k, int dirfd, const char *name);
 void keyring_free(struct keyring *k);
 

@@ -61,34 +61,25 @@ static int read_all(int fd, size_t limit, struct contents *c)
     }
 }
 
-static int open_regular(int dirfd, const char *name, struct stat *st)
+static int check_regular(int fd, struct stat *st)
 {
-    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int rc = fstat(fd, st) ? -errno : S_ISDIR(st->st_mode) ? -EISDIR : S_ISREG(st->st_mode) ? 0 : -EINVAL;
-    if (!rc)
-        return fd;
-    close(fd);
-    return rc;
+    return fstat(fd, st) ? -errno : S_ISDIR(st->st_mode) ? -EISDIR : S_ISREG(st->st_mode) ? 0 : -EINVAL;
 }
 
-int io_read_file(int dirfd, const char *name, size_t limit, uint8_t **out, size_t *len)
+int io_read_fd(int fd, size_t limit, uint8_t **out, size_t *len)
 {
     struct contents c = { 0 };
     struct stat st;
 
     if (limit == SIZE_MAX)
         limit--;
-    int fd = open_regular(dirfd, name, &st);
-    if (fd < 0)
-        return fd;
-    int rc = (uint64_t)st.st_size > limit ? -EFBIG : 0;
+    int rc = check_regular(fd, &st);
+    if (!rc && (uint64_t)st.st_size > limit)
+        rc = -EFBIG;
     if (!rc)
         rc = grow(&c, st.st_size ? (size_t)st.st_size + 1 : limit < FIRST_ROOM ? limit + 1 : FIRST_ROOM);
     if (!rc)
         rc = read_all(fd, limit, &c);
-    close(fd);
     if (rc) {
         discard(&c);
         return rc;
@@ -97,4 +88,14 @@ int io_read_file(int dirfd, const char *name, size_t limit, uint8_t **out, size_
     *out = c.data;
     *len = c.len;
     return 0;
+}
+
+int io_read_file(int dirfd, const char *name, size_t limit, uint8_t **out, size_t *len)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = io_read_fd(fd, limit, out, len);
+    close(fd);
+    return rc;
 }

@@ -12,7 +12,7 @@
  * The question is asked after the vault is unlocked and with the figures at hand;
  * without a terminal it takes --yes.  The answer is logged (ECL-0325, ECL-0328).
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <ecluse/log.h>
 #include <ecluse/store.h>
@@ -82,7 +82,7 @@ static int confirm(struct accept *a, const char *question)
 static void say(const char *format, uint64_t count)
 {
     if (count)
-        printf(format, (unsigned long long)count);
+        printf(format, figure(count));
 }
 
 static int ask_older(void *ctx, const struct fs_older *w)
@@ -92,16 +92,15 @@ static int ask_older(void *ctx, const struct fs_older *w)
 
     printf(_("The store %s lacks what this device has already seen:\n"), a->spec);
     if (w->publications)
-        printf(_("  the last publications of this device: %llu (the last one that is there: %s)\n"),
-               (unsigned long long)w->publications, words_for_time(w->until, words));
-    say(_("  the last publications of other devices: %llu\n"), w->heads);
+        printf(_("  the last publications of this device: %s (the last one that is there: %s)\n"),
+               figure(w->publications), words_for_time(w->until, words));
+    say(_("  the last publications of other devices: %s\n"), w->heads);
     if (w->objects)
-        printf(_("  objects: %llu (%s)\n"), (unsigned long long)w->objects, words_for_size(w->bytes, words));
+        printf(_("  objects: %s (%s)\n"), figure(w->objects), words_for_size(w->bytes, words));
     printf("%s", _("\nThat is right if the store was restored from a backup on purpose. Otherwise whoever hosts it\n"
                    "shows you the past: answer no, and ask for the present store.\n\n"
                    "If you accept, the folder keeps all its names as this device knows them; files whose contents\n"
-                   "are gone give an error until the objects come back. A recovery from the store alone gives\n"
-                   "back only what the store still has: copy what you need into a new vault.\n\n"));
+                   "are gone give an error until the objects come back. A recovery from the store gives the same.\n\n"));
     return confirm(a, _("Accept this store as it is? (yes/no) [no] "));
 }
 
@@ -138,7 +137,7 @@ static int take_older(struct accept *a, struct vault_ref *v, struct store *store
     if (!rc && a->asked)
         rc = fs_unreadable(fs, name_file, a);
     if (a->unreadable > FILES_NAMED)
-        printf(_("  … and %llu more\n"), (unsigned long long)(a->unreadable - FILES_NAMED));
+        printf(_("  … and %s more\n"), figure(a->unreadable - FILES_NAMED));
     int closed = fs_close(fs);
     if (!rc && !closed && a->asked)
         printf("%s", _("The store is accepted as it is.\n"));
@@ -221,6 +220,12 @@ static int run(struct accept *a, int argc, char **argv)
     rc = a->state ? path_real(a->state, a->state_dir) : 0;
     if (rc)
         return complain(rc, a->state);
+    rc = policy_allows(&(struct policy_use){
+        .command = "accept", .store = a->store, .state = a->state, .state_dir = a->state ? a->state_dir : NULL,
+        .sources = &a->sources, .slots = a->sources.keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
+    });
+    if (rc)
+        return rc;
     log_open(LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     rc = vault_open(&v, a->store, a->state ? a->state_dir : NULL, a->blamed);
     if (!rc && a->older && (rc = place_check(v.state.path, a->store)))

@@ -84,7 +84,7 @@ static const struct words labels[] = {
     { "number", N_("number") }, { "objects", N_("objects") }, { "verdict", N_("verdict") }, { "keys", N_("keys") },
     { "read_data", N_("contents read") }, { "older", N_("older store") }, { "foreign", N_("foreign") },
     { "not_arrived", N_("not arrived yet") }, { "damaged", N_("damaged") }, { "attack", N_("attack") },
-    { "files", N_("files") }, { "rule", N_("rule") }, { "suite", N_("suite") },
+    { "files", N_("files") }, { "left_out", N_("left out") }, { "rule", N_("rule") }, { "suite", N_("suite") },
 };
 
 static const struct words values[] = {

@@ -202,7 +202,7 @@ static void sum_json(const struct check *k, const struct check_report *r)
 static void say(const char *format, uint64_t count)
 {
     if (count)
-        printf(format, (unsigned long long)count);
+        printf(format, figure(count));
 }
 
 static void sum_keys(const struct check *k, const struct check_report *r)
@@ -210,15 +210,15 @@ static void sum_keys(const struct check *k, const struct check_report *r)
     char date[WORDS_MAX];
 
     if (r->publications)
-        printf(_("Publications: %llu, the last of %s.\n"), (unsigned long long)r->publications,
+        printf(_("Publications: %s, the last of %s.\n"), figure(r->publications),
                words_for_time(r->time, date));
     else
         printf("%s", _("Publications: none.\n"));
-    say(_("  of other devices, not part of this history: %llu\n"), r->branches);
-    say(_("  carried by a second object too: %llu\n"), r->duplicates);
-    say(_("  parts at the end of a series that goes on: %llu\n"), r->unfinished);
+    say(_("  of other devices, not part of this history: %s\n"), r->branches);
+    say(_("  carried by a second object too: %s\n"), r->duplicates);
+    say(_("  parts at the end of a series that goes on: %s\n"), r->unfinished);
     if (k->read_data)
-        printf(_("Blocks opened: %llu.\n"), (unsigned long long)r->blocks);
+        printf(_("Blocks opened: %s.\n"), figure(r->blocks));
     else
         printf(_("File contents were not read; “--read-data” opens them.\n"));
     if (k->vault.part == STATE_OPEN)
@@ -230,9 +230,9 @@ static void sum_plain(const struct check *k, const struct check_report *r)
     char size[WORDS_MAX];
 
     if (k->foreign > FOREIGN_SHOWN)
-        printf(_("… and %llu more foreign files\n"), (unsigned long long)(k->foreign - FOREIGN_SHOWN));
-    printf(_("Objects: %llu, %s; in order: %llu.\n"), (unsigned long long)r->objects, words_for_size(r->bytes, size),
-           (unsigned long long)r->count[CHECK_OK]);
+        printf(_("… and %s more foreign files\n"), figure(k->foreign - FOREIGN_SHOWN));
+    printf(_("Objects: %s, %s; in order: %s.\n"), figure(r->objects), words_for_size(r->bytes, size),
+           figure(r->count[CHECK_OK]));
     if (!k->no_key)
         sum_keys(k, r);
     else
@@ -252,7 +252,7 @@ static int read_manifest(struct check *k)
     int rc = k->manifest_path ? manifest_read(k->manifest_path, &k->manifest, &line) : 0;
     if (rc != E_FORMAT)
         return rc ? complain(rc, k->manifest_path) : EXIT_DONE;
-    fprintf(stderr, _("ecluse: %s: line %llu is not one of a manifest\n"), k->manifest_path, (unsigned long long)line);
+    fprintf(stderr, _("ecluse: %s: line %s is not one of a manifest\n"), k->manifest_path, figure(line));
     return EXIT_USAGE;
 }
 

@@ -75,22 +75,22 @@ static void say(const char *json)
              damaged = number(json, "damaged");
 
     words_for_size(number(json, "removed_bytes"), size);
-    printf(ngettext("%llu object removed from the store: %s\n", "%llu objects removed from the store: %s\n", removed),
-           (unsigned long long)removed, size);
+    printf(ngettext("%s object removed from the store: %s\n", "%s objects removed from the store: %s\n", removed),
+           figure(removed), size);
     if (compacted) {
         words_for_size(number(json, "moved_bytes"), size);
-        printf(ngettext("%llu object compacted: %s sealed anew\n", "%llu objects compacted: %s sealed anew\n",
-                        compacted), (unsigned long long)compacted, size);
+        printf(ngettext("%s object compacted: %s sealed anew\n", "%s objects compacted: %s sealed anew\n",
+                        compacted), figure(compacted), size);
     }
     if (damaged)
-        printf(ngettext("%llu object cannot be read, and was left alone\n",
-                        "%llu objects cannot be read, and were left alone\n", damaged), (unsigned long long)damaged);
+        printf(ngettext("%s object cannot be read, and was left alone\n",
+                        "%s objects cannot be read, and were left alone\n", damaged), figure(damaged));
     if (dead) {
         words_for_size(number(json, "dead_bytes"), size);
         words_for_time((int64_t)number(json, "dead_until"), when);
-        printf(ngettext("%llu object waits for its removal (%s), not before %s\n",
-                        "%llu objects wait for their removal (%s), the first not before %s\n", dead),
-               (unsigned long long)dead, size, when);
+        printf(ngettext("%s object waits for its removal (%s), not before %s\n",
+                        "%s objects wait for their removal (%s), the first not before %s\n", dead),
+               figure(dead), size, when);
     }
 }
 

@@ -124,11 +124,11 @@ static const struct topic { const char *name, *text; } topics[] = {
       "               [--partial] [--state DIR] STORE\n"
       "\n"
       "Makes this device's state of a vault from the store and the recovery key. A state\n"
-      "that is there is not touched.\n"
+      "that is there is not touched. Interrupted, the same command goes on where it stopped.\n"
       "\n"
       "  --recovery-file F takes the recovery key from the sheet F; else it is asked for\n"
       "  --passfile F …    the passphrase or key of this device, as for init\n"
-      "  --partial         accepts that publications are missing\n") },
+      "  --partial         accepts that publications are missing, or may be\n") },
     { "check", N_(
       "ecluse check [--read-data] [--passfile F | --extpass COMMAND | --keyfile F |\n"
       "             --recovery | --recovery-file F | --no-key] [--manifest F]\n"
@@ -206,6 +206,38 @@ static const struct topic { const char *name, *text; } topics[] = {
       "when nothing is a problem, else 13.\n"
       "\n"
       "  --json            the findings for programs\n") },
+    { "import", N_(
+      "ecluse import [--remove-source [--yes]] [--dry-run] [--cross-mounts] [--json]\n"
+      "              [--state DIR] SRC [MOUNTPOINT[/FOLDER]]\n"
+      "\n"
+      "Copies what is in the folder SRC into a mounted vault, publishes it, reads all of it\n"
+      "back and compares. FOLDER is made when it is missing. Nothing is replaced: what is\n"
+      "there already and the same counts as done, so the same command goes on after an\n"
+      "interruption. Without MOUNTPOINT: the vault that is mounted, if it is the only one.\n"
+      "\n"
+      "  --remove-source   then removes from SRC what was read back and is the same; asks first\n"
+      "  --yes             does not ask\n"
+      "  --dry-run         tells what would be copied, and copies nothing\n"
+      "  --cross-mounts    goes into what is mounted below SRC, too\n"
+      "  --json            the report for programs\n"
+      "\n"
+      "Exit code 14 when something was left out: the report names it.\n") },
+    { "export", N_(
+      "ecluse export [--dry-run] [--cross-mounts] [--json] [--state DIR]\n"
+      "              [MOUNTPOINT[/FOLDER]] DEST\n"
+      "\n"
+      "Copies what is in a mounted vault, or in a folder of it, into the folder DEST, in the\n"
+      "clear. DEST is made when it is missing. Nothing is replaced, and the same command goes\n"
+      "on after an interruption. Options and exit codes as for import.\n") },
+    { "policy", N_(
+      "ecluse policy check [--json] [-o OPTIONS] [STORE [MOUNTPOINT]]\n"
+      "\n"
+      "Explains the policy of this computer, /etc/ecluse/policy.conf, rule by rule, and tells\n"
+      "whether it would let that store, mountpoint and these mount options through (exit code\n"
+      "15: it would not, or the policy is not valid). See ecluse-policy.conf(5).\n"
+      "\n"
+      "  -o OPTIONS        mount options, with commas between\n"
+      "  --json            the same for programs\n") },
     { "version", N_("ecluse version\n\nPrints the version.\n") },
     { "help", N_("ecluse help [COMMAND]\n\nExplains a command.\n") },
 };
@@ -221,6 +253,8 @@ static void overview(void)
         "  ecluse umount MOUNTPOINT          closes it, once everything is in the store\n"
         "  ecluse status [MOUNTPOINT]        what is mounted, unpublished, wrong\n"
         "  ecluse flush [MOUNTPOINT]         waits until everything is in the store\n"
+        "  ecluse import SRC MOUNTPOINT      copies a folder in, and reads it back\n"
+        "  ecluse export MOUNTPOINT DEST     copies it out, in the clear\n"
         "  ecluse gc MOUNTPOINT              frees what the store does not need any more\n"
         "  ecluse passwd STORE               changes the passphrase\n"
         "  ecluse key list STORE             the ways into a vault; also add, remove, test, tune\n"
@@ -231,13 +265,14 @@ static void overview(void)
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
         "  ecluse doctor [STORE]             will a vault work here?\n"
+        "  ecluse policy check               what the policy of this computer allows\n"
         "  ecluse askpass                    asks for a passphrase in a window, for --extpass\n"
         "  ecluse version                    prints the version\n"
         "  ecluse help COMMAND               explains a command\n"
         "\n"
         "Exit codes: 0 done, 1 usage, 2 store, 3 mountpoint, 4 passphrase, 5 keyring,\n"
         "6 already mounted or in use, 7 older store, 8 integrity, 9 no space,\n"
-        "10 not permitted, 11 local state, 12 not mounted, 13 system.\n"));
+        "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out,\n15 policy.\n"));
 }
 
 int help_for(const char *command)

@@ -8,7 +8,7 @@
  * --confirm one group of it is asked for as well, and whoever cannot read it
  * there has no vault that only the lost sheet could have saved.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/io.h>
 #include <ecluse/synced.h>
 #include <fcntl.h>
@@ -112,6 +112,18 @@ static int check_paths(struct init *in, const char *store)
     if (in->confirm && !in->confirm_command && !terminal_here())
         return complain(E_NO_TERMINAL, "--confirm");
     return EXIT_DONE;
+}
+
+static int check_policy(const struct init *in)
+{
+    struct sources s = in->sources;
+    bool passphrase = !in->keyfile || s.passfile || s.extpass;
+
+    s.keyfile = in->keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "init", .store = in->store, .state = in->state, .sources = &s,
+        .slots = (passphrase ? 1u << SLOT_PASSPHRASE : 0) | (in->keyfile ? 1u << SLOT_KEYFILE : 0),
+    });
 }
 
 static void warn_of_place(const struct init *in)
@@ -269,6 +281,8 @@ static int run(struct init *in, int argc, char **argv)
     int rc = parse(in, argc, argv);
     if (!rc)
         rc = check_paths(in, argv[optind]);
+    if (!rc)
+        rc = check_policy(in);
     if (!rc)
         rc = get_secrets(in);
     if (!rc)

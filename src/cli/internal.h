@@ -31,24 +31,34 @@
 
 /* Finds out the user's language; before anything is said. */
 void message_start(void);
+bool message_is_french(void);
+/* From now on that one, "fr" or "en", whatever the environment says. */
+void message_language(const char *language);
 /* "ecluse: SUBJECT: SENTENCE"; returns the exit code of the error. */
 int complain(int error, const char *subject);
 /* The sentence of an error, in the language of all other messages. */
 const char *error_sentence(int error);
 /* "ecluse: …" and where to find help; returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* "3,4 Mio" and "2026-11-24 à 19 h 03" in French; static buffers of `text`. */
-#define WORDS_MAX 64
-const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);
-const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);
+/* The locale is C: what is said is for programs as much as for people. */
+bool message_is_plain(void);
 /* What becomes of a copied state; how many publications are not shown (a format
- * for one unsigned long long). */
+ * for what figure() gives). */
 const char *words_for_clone(bool read_only);
 const char *words_for_unseen(uint64_t count);
 const char *words_for_forks(uint64_t count);
 /* One line of a list of devices: name, number and date of its last publication, and
  * the words that two people can compare. */
 void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phrase, bool own);
+
+/* --- words.c: figures as the language writes them, into `text` -------------------- */
+
+#define WORDS_MAX 64
+const char *words_for_count(uint64_t n, char text[WORDS_MAX]);            /* 12 345 */
+const char *figure(uint64_t n);   /* the same in one of eight places, taken in turn */
+const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);         /* 1,5 Go */
+const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);        /* 23 novembre 2026 à 14 h 05 */
+const char *words_for_duration(uint64_t seconds, char text[WORDS_MAX]);   /* 45 s, 2 min, 1 h 05 */
 
 /* --- event.c -------------------------------------------------------------------- */
 
@@ -83,8 +93,8 @@ int option_set(char **where, const char *value);
 enum {
     OPTION_STATE = 256, OPTION_PASSFILE, OPTION_EXTPASS, OPTION_KEYFILE, OPTION_RECOVERY_OUT, OPTION_SUITE,
     OPTION_RECOVERY, OPTION_RECOVERY_FILE, OPTION_NEW_PASSFILE, OPTION_ADD_KEYFILE, OPTION_JSON, OPTION_REBUILD,
-    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY,
-    OPTION_WITH, OPTION_PROBE,
+    OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
+    OPTION_CROSS_MOUNTS, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY, OPTION_WITH, OPTION_PROBE,
 };
 /* The number of a slot, once. EXIT_DONE, or EXIT_USAGE after saying why. */
 int slot_option(unsigned *slot, const char *command, const char *value);
@@ -228,6 +238,9 @@ int command_accept(int argc, char **argv);
 int command_askpass(int argc, char **argv);
 int command_audit(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_import(int argc, char **argv);
+int command_export(int argc, char **argv);
+int command_policy(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 /* Prints how a command is used; EXIT_DONE. */

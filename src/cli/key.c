@@ -189,7 +189,7 @@ static int key_tune(struct key_work *w)
     key_find(w, keyring_opened_by(w->vault.state.keys), &s);
     if (s.kind != SLOT_PASSPHRASE)
         return usage_error("key", _("slot %u holds no passphrase"), s.number);
-    struct kdf_cost cost = kdf_calibrate(s.cost, w->milliseconds);
+    struct kdf_cost cost = policy_cost(kdf_calibrate(s.cost, w->milliseconds));
     if (same_cost(cost, s.cost)) {
         printf(_("Slot %u stays at %s: no more fits in %u ms here.\n"), s.number, words_for_cost(s.cost, before),
                w->milliseconds);

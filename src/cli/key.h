@@ -6,6 +6,7 @@
 #define ECLUSE_CLI_KEY_H
 
 #include "checkup.h"
+#include "policy.h"
 
 struct key_work {
     const char *shown;           /* the store as it was typed */

@@ -146,11 +146,19 @@ static void explain(const struct key_work *w, const struct slot_info *made)
     printf("\n  [Service]\n  LoadCredentialEncrypted=ecluse.%s:%s\n", id, path);
 }
 
+static enum slot_kind kind_wanted(const struct key_work *w)
+{
+    return w->fresh.keyfile ? SLOT_KEYFILE : w->store_with ? SLOT_COMMAND : w->systemd ? SLOT_CREDENTIAL
+           : w->recovery || w->recovery_file ? SLOT_RECOVERY : SLOT_PASSPHRASE;
+}
+
 int key_add(struct key_work *w)
 {
     struct slot_info made = { 0 };
 
-    int rc = check_file(w);
+    int rc = complain(policy_allows_slot(kind_wanted(w), NULL, w->vault.state.dir, w->vault.blamed), w->vault.blamed);
+    if (!rc)
+        rc = check_file(w);
     if (!rc)
         rc = key_unlock(w, NULL);
     if (rc)

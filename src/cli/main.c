@@ -6,7 +6,7 @@
  * umount.ecluse or umount.fuse.ecluse that of umount(8); with two plain arguments
  * and no command, it mounts the one on the other.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,10 +17,11 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
     { "init", command_init },       { "mount", command_mount },   { "umount", command_umount },
     { "unmount", command_umount },  { "status", command_status }, { "flush", command_flush },
-    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover }, { "accept", command_accept },
-    { "check", command_check },     { "manifest", command_manifest }, { "salvage", command_salvage },
-    { "audit", command_audit },     { "gc", command_gc },           { "doctor", command_doctor },
-    { "askpass", command_askpass },
+    { "passwd", command_passwd },   { "key", command_key },       { "recover", command_recover },
+    { "accept", command_accept },   { "check", command_check },   { "manifest", command_manifest },
+    { "salvage", command_salvage }, { "import", command_import }, { "export", command_export },
+    { "audit", command_audit },     { "gc", command_gc },         { "doctor", command_doctor },
+    { "policy", command_policy },   { "askpass", command_askpass },
     { "version", command_version }, { "help", command_help },
 };
 
@@ -94,6 +95,8 @@ int main(int argc, char **argv)
 
     have_standard_files();
     message_start();
+    if (policy_language(message_is_french()))
+        message_language(policy_language(message_is_french()));
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     opterr = 0;

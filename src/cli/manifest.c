@@ -133,9 +133,9 @@ static int run(struct manifest_work *m, int argc, char **argv)
     if (rc)
         return complain(rc, m->output ? m->output : store);
     if (m->foreign)
-        fprintf(stderr, _("Foreign files in the store, not in the manifest: %llu.\n"), (unsigned long long)m->foreign);
+        fprintf(stderr, _("Foreign files in the store, not in the manifest: %s.\n"), figure(m->foreign));
     if (m->left_out)
-        fprintf(stderr, _("Objects that are not whole, not in the manifest: %llu.\n"), (unsigned long long)m->left_out);
+        fprintf(stderr, _("Objects that are not whole, not in the manifest: %s.\n"), figure(m->left_out));
     return m->left_out ? EXIT_INTEGRITY : EXIT_DONE;
 }
 

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool french;
+static bool french, plain;
 
 static const char *wished_locale(void)
 {
@@ -69,10 +69,25 @@ void message_start(void)
         setlocale(LC_ALL, "C.UTF-8");
         setenv("LANGUAGE", "fr", 1);
     }
+    plain = strcmp(wish, "C") == 0 || strncmp(wish, "C.", 2) == 0 || strcmp(wish, "POSIX") == 0;
     find_catalogue();
     textdomain("ecluse");
     /* TRANSLATORS: the code of your language: fr, en… */
     french = strcmp(_("en"), "fr") == 0 || (wants_french && !getenv("LANGUAGE"));
+}
+
+bool message_is_plain(void)
+{
+    return plain;
+}
+
+bool message_is_french(void) { return french; }
+
+void message_language(const char *language)
+{
+    unsetenv("LANGUAGE");
+    setenv("LC_ALL", strcmp(language, "fr") ? "C.UTF-8" : "fr_CA.UTF-8", 1);
+    message_start();
 }
 
 /* --- errors ------------------------------------------------------------------------ */
@@ -111,6 +126,7 @@ static const char *system_sentence(int number)
     case ELOOP: return _("too many symbolic links");
     case EBUSY: return _("it is in use");
     case EAGAIN: return _("busy for the moment; try again");
+    case ENOTCONN: return _("its daemon is gone");
     case EINTR: return _("interrupted");
     case EINVAL: return _("invalid value");
     default: return strerror(number);
@@ -150,40 +166,6 @@ int usage_error(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* --- figures --------------------------------------------------------------------------- */
-
-const char *words_for_size(uint64_t bytes, char text[WORDS_MAX])
-{
-    static const char *const units[] = { N_("B"), N_("KiB"), N_("MiB"), N_("GiB"), N_("TiB"), N_("PiB") };
-    unsigned unit = 0, tenths = 0;
-
-    while (bytes >= 1024 && unit + 1 < ARRAY_SIZE(units)) {
-        tenths = (unsigned)(bytes % 1024 * 10 / 1024);
-        bytes /= 1024;
-        unit++;
-    }
-    if (unit == 0 || bytes >= 100)
-        /* TRANSLATORS: a size: number and unit */
-        snprintf(text, WORDS_MAX, _("%llu %s"), (unsigned long long)bytes, _(units[unit]));
-    else
-        /* TRANSLATORS: a size with one decimal: 3.4 MiB */
-        snprintf(text, WORDS_MAX, _("%llu.%u %s"), (unsigned long long)bytes, tenths, _(units[unit]));
-    return text;
-}
-
-const char *words_for_time(int64_t seconds, char text[WORDS_MAX])
-{
-    time_t t = (time_t)seconds;
-    struct tm tm;
-
-    if (seconds <= 0 || !localtime_r(&t, &tm))
-        snprintf(text, WORDS_MAX, "%s", _("never"));
-    else
-        /* TRANSLATORS: date and time, for strftime */
-        strftime(text, WORDS_MAX, _("%Y-%m-%d at %H:%M"), &tm);
-    return text;
-}
-
 /* --- copies ------------------------------------------------------------------------------ */
 
 const char *words_for_clone(bool read_only)
@@ -194,9 +176,9 @@ const char *words_for_clone(bool read_only)
 
 const char *words_for_forks(uint64_t count)
 {
-    return ngettext("%llu publication in the store contradicts another one: somebody went on from an old copy of a state, "
+    return ngettext("%s publication in the store contradicts another one: somebody went on from an old copy of a state, "
                     "or the store shows two histories; it is not shown here",
-                    "%llu publications in the store contradict others: somebody went on from an old copy of a state, "
+                    "%s publications in the store contradict others: somebody went on from an old copy of a state, "
                     "or the store shows two histories; they are not shown here", count);
 }
 
@@ -211,8 +193,8 @@ void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phras
 
 const char *words_for_unseen(uint64_t count)
 {
-    return ngettext("%llu publication in the store is not shown here: it comes from another copy of the local state, "
+    return ngettext("%s publication in the store is not shown here: it comes from another copy of the local state, "
                     "or is later than the backup that was restored",
-                    "%llu publications in the store are not shown here: they come from another copy of the local state, "
+                    "%s publications in the store are not shown here: they come from another copy of the local state, "
                     "or are later than the backup that was restored", count);
 }

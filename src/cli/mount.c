@@ -11,7 +11,7 @@
  *
  * The helper returns the exit codes of ecluse(1), not the bit mask of mount(8).
  */
-#include "internal.h"
+#include "policy.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,10 +71,16 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
     return 0;
 }
 
+static int check_slot(void *ctx, const struct keyring *keys, int dir)
+{
+    struct mounting *m = ctx;
+    return policy_allows_keyring(keys, dir, m->blamed);
+}
+
 static void tell_count(const char *format, uint64_t count)
 {
     fprintf(stderr, "ecluse: ");
-    fprintf(stderr, format, (unsigned long long)count);
+    fprintf(stderr, format, figure(count));
     fprintf(stderr, "\n");
 }
 
@@ -257,6 +263,14 @@ static int mount_vault(struct mounting *m)
         rc = resolve(m);
     if (rc || !*m->mountpoint)
         return rc;
+    rc = policy_allows(&(struct policy_use){
+        .command = "mount", .store = m->store, .mountpoint = m->mountpoint, .state = m->options.state,
+        .state_dir = c->state_dir, .sources = &m->options.sources, .mount = &m->options,
+        .slots = m->options.sources.keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
+    });
+    if (rc)
+        return rc;
+    policy_apply(c);
     c->store_path = m->store;
     c->mountpoint = m->mountpoint;
     c->fsname = m->options.fsname ? m->options.fsname : m->store;
@@ -265,6 +279,7 @@ static int mount_vault(struct mounting *m)
     c->notify = m->options.notify;
     c->words = event_text;
     c->secret = give_secret;
+    c->allowed = check_slot;
     c->notice = tell_notice;
     c->ready = tell_ready;
     c->ctx = m;

@@ -4,10 +4,10 @@
  *
  * Only the keyring on this device changes, by one rename; the store knows of
  * no passphrase.  The vault must not be mounted here.  A passphrase replaces
- * the one that was given, or the only one there is, and is stretched no less; a
- * key file is added to what is there.  “ecluse key” does the rest.
+ * the one that was given, which it is stretched no less than, or the only one there
+ * is; a key file is added to what is there.  “ecluse key” does the rest.
  */
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +111,7 @@ static int choose(const struct passwd *p, struct keyring *k, struct slot_info *o
     struct slot_info s;
     int passphrases = 0;
 
-    *out = (struct slot_info){ .cost = KDF_FLOOR };
+    *out = (struct slot_info){ 0 };
     for (size_t i = 0; keyring_slot(k, i, &s) == 0; i++) {
         if (s.kind != SLOT_PASSPHRASE || (p->slot && s.number != p->slot))
             continue;
@@ -129,16 +129,34 @@ static int choose(const struct passwd *p, struct keyring *k, struct slot_info *o
 
 static int set_passphrase(struct passwd *p, struct vault_ref *v, const struct slot_info *old)
 {
+    /* A cost that this machine has just paid, at least; another one it may not be able to. */
+    bool paid = old->number && old->number == keyring_opened_by(v->state.keys);
     struct secret s;
 
     int rc = secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
     if (!rc)
-        rc = keyring_set_slot(v->state.keys, old->number, s.kind, s.bytes, s.len, secret_cost(&s, old->cost));
+        rc = keyring_set_slot(v->state.keys, old->number, s.kind, s.bytes, s.len,
+                              secret_cost(&s, paid ? old->cost : KDF_FLOOR));
     secret_drop(&s);
     return rc;
 }
 
 /* An exit code; what is wrong was said. */
+/* The way in that is used, and those that are made. */
+static int check_policy(const struct passwd *p)
+{
+    struct sources s = p->old;
+
+    s.passfile = s.passfile ? s.passfile : p->new.passfile;
+    s.keyfile = s.keyfile ? s.keyfile : p->add_keyfile;
+    return policy_allows(&(struct policy_use){
+        .command = "passwd", .store = p->store, .state = p->state, .state_dir = p->state ? p->state_dir : NULL,
+        .sources = &s,
+        .slots = (p->add_keyfile ? 1u << SLOT_KEYFILE : 0) |
+                 (p->new.passfile || !p->add_keyfile ? 1u << SLOT_PASSPHRASE : 0),
+    });
+}
+
 static int change(struct passwd *p, struct vault_ref *v)
 {
     bool passphrase = p->new.passfile || !p->add_keyfile;
@@ -177,6 +195,9 @@ static int run(struct passwd *p, int argc, char **argv)
         if (rc)
             return complain(rc, p->state);
     }
+    rc = check_policy(p);
+    if (rc)
+        return rc;
     rc = complain(vault_open(&v, p->store, p->state ? p->state_dir : NULL, p->blamed), p->blamed);
     if (!rc)
         rc = change(p, &v);

@@ -26,10 +26,11 @@ void progress_show(struct progress *p, const char *label, uint64_t done, uint64_
         return;
     p->label = label;
     p->drawn = true;
+    fprintf(stderr, "\r\033[K%s", label);
     if (total)
-        fprintf(stderr, "\r\033[K%s: %u %%", label, (unsigned)(done * 100 / total));
+        fprintf(stderr, _(": %u%%"), (unsigned)(done * 100 / total));
     else
-        fprintf(stderr, "\r\033[K%s: %llu", label, (unsigned long long)done);
+        fprintf(stderr, _(": %s"), figure(done));
 }
 
 void progress_clear(struct progress *p)

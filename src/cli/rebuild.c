@@ -231,7 +231,7 @@ static const int endings[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void catch_endings(struct sigaction old[ARRAY_SIZE(endings)])
 {
-    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };   /* a second one ends at once */
+    struct sigaction act = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND }; /* a second one ends at once */
 
     ended_by = 0;
     for (size_t k = 0; k < ARRAY_SIZE(endings); k++) {
@@ -267,42 +267,42 @@ static int show_progress(void *ctx, enum rebuild_phase phase, uint64_t done, uin
 static void say(const char *format, uint64_t count)
 {
     if (count)
-        printf(format, (unsigned long long)count);
+        printf(format, figure(count));
 }
 
 static void report_store(const struct rebuild_report *p)
 {
     char date[WORDS_MAX];
 
-    printf(_("The local state has been rebuilt: %llu files and folders from %llu publications, the last of %s.\n"),
-           (unsigned long long)p->inodes, (unsigned long long)p->publications, words_for_time(p->time, date));
-    say(_("  Publications that were there since the interruption: %llu.\n"), p->resumed);
+    printf(_("The local state has been rebuilt: %s files and folders from %s publications, the last of %s.\n"),
+           figure(p->inodes), figure(p->publications), words_for_time(p->time, date));
+    say(_("  Publications kept from before the interruption: %s.\n"), p->resumed);
     if (p->anew)
         printf("%s", _("  What an interruption had left was of no use: all was read anew.\n"));
-    say(_("  Objects of the store that cannot be read: %llu (the log names them).\n"), p->unreadable);
-    say(_("  Objects that are not whole, still on their way or altered: %llu (the log names them).\n"), p->arriving);
-    say(_("  Objects that the store lacks, as was accepted: %llu; files that need them give an error.\n"), p->gone);
-    say(_("  Objects of this vault left out that may hold newer changes: %llu (the log names them).\n"),
+    say(_("  Objects of the store that cannot be read: %s (the log names them).\n"), p->unreadable);
+    say(_("  Objects that are not whole, still on their way or altered: %s (the log names them).\n"), p->arriving);
+    say(_("  Objects that the store lacks, as was accepted: %s; files that need them give an error.\n"), p->gone);
+    say(_("  Objects of this vault left out that may hold newer changes: %s (the log names them).\n"),
         p->late + p->altered);
-    say(_("  Publications left out because something that they need is missing: %llu.\n"), p->pending);
-    say(_("  Publications left out because they were forged or forked: %llu.\n"), p->refused);
-    say(_("  Publications of other devices that are not part of this tree: %llu.\n"), p->branches);
+    say(_("  Publications left out because something that they need is missing: %s.\n"), p->pending);
+    say(_("  Publications left out because they were forged or forked: %s.\n"), p->refused);
+    say(_("  Publications of other devices that are not part of this tree: %s.\n"), p->branches);
 }
 
 static void report_device(const struct work *w, const struct rebuild_report *p)
 {
     char size[WORDS_MAX];
 
-    say(_("  Unpublished changes kept: %llu.\n"), p->kept);
-    say(_("  Unpublished changes lost, for they or their contents cannot be read: %llu.\n"), p->lost);
+    say(_("  Unpublished changes kept: %s.\n"), p->kept);
+    say(_("  Unpublished changes lost, for they or their contents cannot be read: %s.\n"), p->lost);
     if (w->has_old && !p->old_read)
         printf("%s", _("  The old index cannot be read: changes that were only in it are lost.\n"));
     if (p->old_stale)
         printf("%s", _("  The old index is older than the store: its unpublished changes were left out.\n"));
-    say(_("  Files that lost their name, now “recovered-…” in the top folder: %llu.\n"), p->named);
+    say(_("  Files that lost their name, now “recovered-…” in the top folder: %s.\n"), p->named);
     if (p->left)
-        printf(_("  Staged segments that no file refers to, kept with the old files: %llu (%s).\n"),
-               (unsigned long long)p->left, words_for_size(p->left_bytes, size));
+        printf(_("  Staged segments that no file refers to, kept with the old files: %s (%s).\n"),
+               figure(p->left), words_for_size(p->left_bytes, size));
     if (*p->damaged)
         printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
 }
@@ -323,10 +323,10 @@ static void explain_refusal(const struct work *w, int error, const struct rebuil
 {
     if (error != E_NOT_ARRIVED && error != E_OLDER_STATE && error != E_FORKED && error != E_AUTH)
         return;
-    fprintf(stderr, _("Nothing was changed. Readable: %llu publications; waiting for what is missing: %llu; refused: "
-                      "%llu.\nLet the store become complete and try again; or accept what is missing with "
+    fprintf(stderr, _("Nothing was changed. Readable: %s publications; waiting for what is missing: %s; refused: "
+                      "%s.\nLet the store become complete and try again; or accept what is missing with "
                       "“%s”.\n"),
-            (unsigned long long)p->publications, (unsigned long long)p->pending, (unsigned long long)p->refused,
+            figure(p->publications), figure(p->pending), figure(p->refused),
             w->r->only_new ? "--partial" : "--rebuild=partial");
 }
 
@@ -335,9 +335,9 @@ static void explain_doubts(const struct rebuild_report *p)
 {
     if (!p->late && !p->altered)
         return;
-    fprintf(stderr, _("Objects of this vault that are not whole: %llu; altered: %llu. Each may hold the newest changes of a\n"
+    fprintf(stderr, _("Objects of this vault that are not whole: %s; altered: %s. Each may hold the newest changes of a\n"
                       "device. If the store is still being synced, wait and try again; otherwise “ecluse check” tells\n"
-                      "which they are.\n"), (unsigned long long)p->late, (unsigned long long)p->altered);
+                      "which they are.\n"), figure(p->late), figure(p->altered));
     fflush(stderr);
     report_heads(p);
     fflush(stdout);
@@ -359,8 +359,14 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
 {
     enum exit_code kind = error_exit(error);
     bool store = kind == EXIT_OLDER || kind == EXIT_INTEGRITY || kind == EXIT_STORE;
-    int code = error == -EINTR ? EXIT_SYSTEM : complain(error, store ? w->r->store : w->path);
+    int code = EXIT_SYSTEM;
 
+    if (error == E_STATE_IN_USE && !w->has_old) {
+        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), w->path);
+        return kind;
+    }
+    if (error != -EINTR)
+        code = complain(error, store ? w->r->store : w->path);
     explain_refusal(w, error, p);
     if (error == E_AUTH || error == E_NOT_ARRIVED)
         explain_doubts(p);

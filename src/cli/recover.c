@@ -6,7 +6,7 @@
  * What a rebuild is for a damaged state (rebuild.c), for a device that has none:
  * one that is there is never touched.
  */
-#include "internal.h"
+#include "policy.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -63,6 +63,12 @@ static int run(struct recover *r, int argc, char **argv)
         if (path_within(r->state_dir, r->store))
             return complain(E_NESTED, r->state);
     }
+    rc = policy_allows(&(struct policy_use){
+        .command = "recover", .store = r->store, .state = r->state, .state_dir = r->state ? r->state_dir : NULL,
+        .sources = &r->sources, .slots = r->sources.keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
+    });
+    if (rc)
+        return rc;
     struct rebuild_request request = {
         .store = r->store, .state_dir = r->state ? r->state_dir : NULL, .shown = store, .sources = &r->sources,
         .recovery_file = r->recovery_file, .partial = r->partial, .only_new = true, .kept = &kept,

@@ -108,15 +108,15 @@ static void put_json(const struct salvage_file *f)
 static void say(const char *format, uint64_t count)
 {
     if (count)
-        printf(format, (unsigned long long)count);
+        printf(format, figure(count));
 }
 
 static void put_plain(const struct salvage_file *f)
 {
     spell_plain(stdout, f->path);
     printf("\n");
-    say(_("  blocks that do not open, or are gone: %llu\n"), f->lost);
-    say(_("  blocks without content (holes of the file, or segments that are missing): %llu\n"), f->gaps);
+    say(_("  blocks that do not open, or are gone: %s\n"), f->lost);
+    say(_("  blocks without content (holes of the file, or segments that are missing): %s\n"), f->gaps);
     if (f->error)
         printf(_("  not written: %s\n"), error_sentence(f->error));
 }
@@ -166,15 +166,15 @@ static void sum_plain(const struct salvage_report *r)
 {
     char size[WORDS_MAX];
 
-    printf(_("Files salvaged: %llu, %s.\n"), (unsigned long long)r->files, words_for_size(r->bytes, size));
-    say(_("  incomplete, with a name that ends in “.incomplete”: %llu\n"), r->incomplete);
-    say(_("  that could not be written: %llu\n"), r->failed);
+    printf(_("Files salvaged: %s, %s.\n"), figure(r->files), words_for_size(r->bytes, size));
+    say(_("  incomplete, with a name that ends in “.incomplete”: %s\n"), r->incomplete);
+    say(_("  that could not be written: %s\n"), r->failed);
     say(_("  put together from several versions (changed in part; or shortened in between, then their end may be "
-          "older): %llu\n"), r->mixed);
-    say(_("  whose end is not certain, for their last block is full: %llu\n"), r->open_ended);
-    say(_("  with older blocks behind their end, left out, but kept in a second file “….older-end”: %llu\n"), r->cut);
-    say(_("Objects of the store that cannot be used: %llu\n"), r->unreadable);
-    say(_("Foreign files in the store: %llu\n"), r->foreign);
+          "older): %s\n"), r->mixed);
+    say(_("  whose end is not certain, for their last block is full: %s\n"), r->open_ended);
+    say(_("  with older blocks behind their end, left out, but kept in a second file “….older-end”: %s\n"), r->cut);
+    say(_("Objects of the store that cannot be used: %s\n"), r->unreadable);
+    say(_("Foreign files in the store: %s\n"), r->foreign);
     printf(_("Paths, empty files, dates and permissions are not in segments: only “ecluse recover” brings them back.\n"));
 }
 

@@ -9,6 +9,7 @@
  * a key file is taken byte for byte.  Everything lands in guarded memory.
  */
 #include "internal.h"
+#include "policy.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,8 @@ int secret_copy(const struct secret *from, struct secret *to)
 
 struct kdf_cost secret_cost(const struct secret *s, struct kdf_cost least)
 {
-    return s->bytes && s->kind == SLOT_PASSPHRASE ? kdf_calibrate(least, KDF_MILLISECONDS) : (struct kdf_cost){ 0, 0 };
+    return s->bytes && s->kind == SLOT_PASSPHRASE ? policy_cost(kdf_calibrate(least, KDF_MILLISECONDS))
+                                                 : (struct kdf_cost){ 0, 0 };
 }
 
 static int blamed_path(char *blamed, const char *path, int error)

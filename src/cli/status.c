@@ -66,8 +66,8 @@ static void say_unpublished(const char *json)
     uint64_t changes = number(json, "unpublished");
 
     words_for_size(number(json, "staged_bytes"), size);
-    snprintf(sentence, sizeof sentence, ngettext("%llu change, %s of content", "%llu changes, %s of content", changes),
-             (unsigned long long)changes, size);
+    snprintf(sentence, sizeof sentence, ngettext("%s change, %s of content", "%s changes, %s of content", changes),
+             figure(changes), size);
     line(_("Not published yet"), changes || number(json, "staged_bytes") ? sentence : _("nothing"));
 }
 
@@ -77,8 +77,8 @@ static void say_store(const char *json)
     uint64_t objects = number(json, "objects");
 
     words_for_size(number(json, "object_bytes"), size);
-    snprintf(sentence, sizeof sentence, ngettext("%llu object, %s", "%llu objects, %s", objects),
-             (unsigned long long)objects, size);
+    snprintf(sentence, sizeof sentence, ngettext("%s object, %s", "%s objects, %s", objects),
+             figure(objects), size);
     line(_("In the store"), sentence);
 }
 
@@ -91,8 +91,8 @@ static void say_dead(const char *json)
         return;
     words_for_size(number(json, "dead_bytes"), size);
     words_for_time((int64_t)number(json, "dead_until"), when);
-    snprintf(sentence, sizeof sentence, ngettext("%llu object, %s, not before %s", "%llu objects, %s, not before %s", dead),
-             (unsigned long long)dead, size, when);
+    snprintf(sentence, sizeof sentence, ngettext("%s object, %s, not before %s", "%s objects, %s, not before %s", dead),
+             figure(dead), size, when);
     line(_("To be removed from it"), sentence);
 }
 
@@ -101,7 +101,7 @@ static void warn(uint64_t n, const char *format)
     if (!n)
         return;
     printf("  ! ");
-    printf(format, (unsigned long long)n);
+    printf(format, figure(n));
     printf("\n");
 }
 
@@ -138,12 +138,12 @@ static void say_warnings(const char *json)
     uint64_t missing = number(json, "missing"), foreign = number(json, "foreign"), refused = number(json, "refused"),
              unseen = number(json, "unseen");
 
-    warn(missing, ngettext("%llu object has not arrived in the store, or was taken away",
-                           "%llu objects have not arrived in the store, or were taken away", missing));
-    warn(foreign, ngettext("%llu file in the store is not ours; it is ignored",
-                           "%llu files in the store are not ours; they are ignored", foreign));
-    warn(refused, ngettext("%llu object was refused: altered, or not where it belongs",
-                           "%llu objects were refused: altered, or not where they belong", refused));
+    warn(missing, ngettext("%s object has not arrived in the store, or was taken away",
+                           "%s objects have not arrived in the store, or were taken away", missing));
+    warn(foreign, ngettext("%s file in the store is not ours; it is ignored",
+                           "%s files in the store are not ours; they are ignored", foreign));
+    warn(refused, ngettext("%s object was refused: altered, or not where it belongs",
+                           "%s objects were refused: altered, or not where they belong", refused));
     warn(unseen, words_for_unseen(unseen));
     warn(number(json, "forked"), words_for_forks(number(json, "forked")));
     if (number(json, "older"))

@@ -8,6 +8,7 @@
  * only ever replaced whole.
  */
 #include "checkup.h"
+#include "policy.h"
 #include <ecluse/log.h>
 #include <ecluse/rebuild.h>
 #include <fcntl.h>
@@ -36,7 +37,9 @@ int key_options_check(const struct key_options *k, const char *command)
 {
     if (!!k->sources.passfile + !!k->sources.extpass + !!k->sources.keyfile + !!k->recovery_file + k->recovery > 1)
         return usage_error(command, _("only one way to open the vault can be given"));
-    return EXIT_DONE;
+    if (!k->sources.passfile && !k->sources.extpass && !k->sources.keyfile && !k->state)
+        return EXIT_DONE;
+    return policy_allows(&(struct policy_use){ .command = command, .sources = &k->sources, .state = k->state });
 }
 
 void key_options_free(struct key_options *k)

@@ -262,8 +262,10 @@ static int unmount_by(const struct daemon_ref *d)
     close(fd);
     if (!rc)
         rc = result_of(answer);
-    /* Turned away before it was heard, or heard and refused: the daemon goes on. */
-    bool refused = rc == -EPERM || rc == -EAGAIN || (rc && answer && daemon_json_number(answer, "mounted", &mounted));
+    /* Turned away before it was heard, or heard and refused: the daemon goes on. Daemons of before
+     * an upgrade do not say that they are still mounted. */
+    bool refused = rc == -EPERM || rc == -EAGAIN || rc == E_MOUNT_BUSY ||
+                   (rc && answer && daemon_json_number(answer, "mounted", &mounted));
     free(answer);
     if (pidfd >= 0) {
         if (!refused)
@@ -306,16 +308,26 @@ int daemon_status(const struct daemon_ref *d, char **json)
     return rc ? rc : E_CONTROL;
 }
 
-int daemon_flush(const struct daemon_ref *d)
+static int ask_result(const struct daemon_ref *d, const char *request)
 {
     char *answer;
 
-    int rc = ask_at(d->socket, "flush\n", NO_LIMIT, &answer);
+    int rc = ask_at(d->socket, request, NO_LIMIT, &answer);
     if (rc)
         return rc;
     rc = result_of(answer);
     free(answer);
     return rc;
+}
+
+int daemon_flush(const struct daemon_ref *d)
+{
+    return ask_result(d, "flush\n");
+}
+
+int daemon_forget(const struct daemon_ref *d)
+{
+    return ask_result(d, "forget\n");
 }
 
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json)

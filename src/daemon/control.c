@@ -6,6 +6,7 @@
  *   ping      who we are                        status    everything (report.c)
  *   flush     answers once all is published     unmount   answers once all is over
  *   gc        answers with what was freed       gc-now    the same, without grace
+ *   forget    a flush, then what is read next is read from the disks (fs_forget)
  *
  * Mode 0600 in a directory of mode 0700, and only the same user or root is
  * listened to.  A connection has five seconds to say its line, runs in a
@@ -130,6 +131,17 @@ static bool do_flush(struct control *c, int fd, struct buf *answer)
     return false;
 }
 
+static bool do_forget(struct control *c, int fd, struct buf *answer)
+{
+    (void)fd;
+    bool open = fs_begin(c);
+    int rc = open ? fs_forget(c->served->fs) : E_NOT_MOUNTED;
+    if (open)
+        fs_end(c);
+    report_result(rc, answer);
+    return false;
+}
+
 static bool collect(struct control *c, bool at_once, struct buf *answer)
 {
     struct gc_report r;
@@ -169,7 +181,7 @@ static bool do_unmount(struct control *c, int fd, struct buf *answer)
 
 static const struct request { const char *name; bool (*run)(struct control *, int, struct buf *); } requests[] = {
     { "ping", do_ping }, { "status", do_status }, { "flush", do_flush }, { "unmount", do_unmount },
-    { "gc", do_gc }, { "gc-now", do_gc_now },
+    { "gc", do_gc }, { "gc-now", do_gc_now }, { "forget", do_forget },
 };
 
 /* --- a connection ----------------------------------------------------------------- */

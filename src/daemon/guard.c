@@ -7,10 +7,10 @@
  * clear, outside the vault.  So, once mounted, the permission to write is
  * taken from the directory below, through a descriptor from before the mount;
  * it stays away after any end, a crash included, and is given back only for the
- * moment of the next mount (fusermount3 asks for it).  What a program of the user puts
- * there in that very moment is found right after it, and told.  Root is not stopped by
- * permissions: for root, as for whatever got there in any other way, the mount
- * refuses a directory that is not empty, and says so.
+ * moment of the next mount, and only when users mount (fusermount3 asks for it).
+ * What a program puts there in that very moment is found right after it, and told.
+ * Root is not stopped by permissions: for root, as for whatever got there in any
+ * other way, the mount refuses a directory that is not empty, and says so.
  *
  * Where the mode cannot be changed (read-only filesystem, somebody else's
  * directory) the mount goes on: the check for emptiness remains.
@@ -70,13 +70,13 @@ int guard_open(struct guard *g, const char *path)
 
 void guard_lift(struct guard *g)
 {
-    if (g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode | S_IWUSR))
+    if (geteuid() && g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode | S_IWUSR))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
 }
 
 void guard_restore(struct guard *g)
 {
-    if (g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode))
+    if (geteuid() && g->fd >= 0 && !(g->mode & S_IWUSR) && fchmod(g->fd, g->mode))
         log_debug("ECL-0502 mountpoint mode: %s", error_name(-errno));
 }
 

@@ -184,6 +184,9 @@ int preflight_unlock(const struct mount_config *c, struct vault_files *f)
                  AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(kind))));
     if (rc)
         return blame(c, rc == E_PASSPHRASE ? c->store_path : f->state.path, rc);
+    rc = c->allowed ? c->allowed(c->ctx, f->state.keys, f->state.dir) : 0;
+    if (rc)
+        return rc;
     const uint8_t *epoch0 = keyring_epoch_key(f->state.keys, 0);
     if (!epoch0)
         return blame(c, f->state.path, E_KEYRING);

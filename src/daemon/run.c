@@ -58,7 +58,8 @@ static int open_fs(struct served *s, struct vault_files *f)
     struct fs_options o = {
         .read_only = c->read_only, .strict = c->strict, .owners = c->owners, .uid = c->uid, .gid = c->gid,
         .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
-        .ctx = s->session, .grace = c->grace, .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
+        .ctx = s->session, .grace = c->grace, .publish_ms = c->publish_seconds * 1000,
+        .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
     };
     struct fs_status now;
 

@@ -84,10 +84,15 @@ void audit_hash(const char previous[AUDIT_HASH_TEXT], const char *body, size_t l
 
 /* --- what is there ------------------------------------------------------------------------- */
 
+/* Nothing is left in a directory of somebody else, whatever a path led to. */
 static int open_log(struct writing *w)
 {
     struct stat st;
 
+    if (fstat(w->dir, &st))
+        return -errno;
+    if (st.st_uid != geteuid())
+        return -EPERM;
     w->fd = openat(w->dir, AUDIT_FILE, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (w->fd < 0)
         return -errno;
@@ -308,9 +313,9 @@ static int append(struct writing *w, const struct keyring *keys, enum audit_even
 {
     unsigned long long lost = atomic_exchange(&missed, 0);
 
-    int rc = keys ? audit_head_prepare(w->dir) : 0;
-    if (!rc)
-        rc = open_log(w);
+    int rc = open_log(w);
+    if (!rc && keys)
+        rc = audit_head_prepare(w->dir);
     if (!rc)
         rc = find_last(w);
     if (!rc)

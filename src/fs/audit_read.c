@@ -178,25 +178,28 @@ static int take_line(struct reading *g, char *line, size_t len)
     return rc || !g->visit ? 0 : g->visit(g->ctx, &r, line);
 }
 
+/* One line without its newline, cut where it is longer than any of ours; false when none ends it. */
+static bool read_line(struct reading *g, FILE *file, char line[AUDIT_LINE_MAX + 1], size_t *len)
+{
+    int c = 0;
+
+    for (*len = 0; g->at < g->size && (c = getc(file)) != EOF && c != '\n'; g->at++)
+        if (*len < AUDIT_LINE_MAX)
+            line[(*len)++] = (char)c;
+    g->at += c == '\n';
+    return c == '\n';
+}
+
 static int read_lines(struct reading *g, FILE *file)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t len;
+    char line[AUDIT_LINE_MAX + 1];
+    size_t len;
     int rc = 0;
 
-    while (!rc && g->at < g->size && (len = getline(&line, &room, file)) > 0) {
-        bool cut = line[len - 1] != '\n' || g->at + (uint64_t)len > g->size;
-        g->at += (uint64_t)len;
-        if (cut)
-            g->out->incomplete = (uint64_t)len;
-        else
-            rc = take_line(g, line, (size_t)len - 1);
-    }
-    if (!rc && ferror(file))
-        rc = -EIO;
-    free(line);
-    return rc;
+    while (!rc && read_line(g, file, line, &len))
+        rc = take_line(g, line, len);
+    g->out->incomplete = rc ? 0 : len;
+    return !rc && ferror(file) ? -EIO : rc;
 }
 
 static void judge(struct reading *g, int head, const struct keyring *keys)

@@ -290,6 +290,19 @@ static bool evictable(const struct entry *e)
     return list_empty(&i->chunks) && list_empty(&i->pending) && !i->opens;
 }
 
+/* The row at the front of the lru goes, or to the back when it must stay. */
+static void pass_over(struct cache *c)
+{
+    struct entry *e = container(c->lru.next, struct entry, hold);
+
+    if (evictable(e)) {
+        entry_remove(c, e);
+    } else {
+        list_remove(&e->hold);
+        list_append(&c->lru, &e->hold);
+    }
+}
+
 /* Amortised: a call passes over few rows, so that rows which must stay never
  * make every request walk the whole list. */
 void cache_shrink(struct fs *fs)
@@ -297,15 +310,14 @@ void cache_shrink(struct fs *fs)
     struct cache *c = &fs->cache;
     unsigned tries = SHRINK_STEP;
 
-    while (c->bytes > c->limit && tries-- && !list_empty(&c->lru)) {
-        struct entry *e = container(c->lru.next, struct entry, hold);
-        if (evictable(e)) {
-            entry_remove(c, e);
-        } else {
-            list_remove(&e->hold);
-            list_append(&c->lru, &e->hold);
-        }
-    }
+    while (c->bytes > c->limit && tries-- && !list_empty(&c->lru))
+        pass_over(c);
+}
+
+void cache_forget(struct fs *fs, size_t tries)
+{
+    while (tries-- && !list_empty(&fs->cache.lru))
+        pass_over(&fs->cache);
 }
 
 void cache_free(struct fs *fs)

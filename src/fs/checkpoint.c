@@ -15,8 +15,8 @@
  * parts without a last one, which are no checkpoint; the next begins anew.
  *
  * One is due when the user has accepted that the store lacks publications, since whoever
- * recovers would wait for them; when whoever recovers would read more than 1.5 times what a checkpoint
- * takes (he may have to read that twice: 3 times the metadata), or when the
+ * recovers would wait for them; when he would read more than 1.5 times what a checkpoint
+ * takes (he may have to read that twice: 3 times the metadata); or when the
  * publications since are too many objects for what the store holds.
  */
 #include "publishing.h"
@@ -56,9 +56,7 @@ bool checkpoint_due(struct fs *fs)
     int rc = index_checkpoint(fs->index, INT64_MAX, &first, &last);
     if (!rc)
         rc = index_payloads(fs->index, first, last.seq, &size);
-    if (!rc && fs->heads.accepted >= first)
-        return true;
-    if (rc == -ENOENT && fs->heads.accepted)
+    if ((!rc && fs->heads.accepted >= first) || (rc == -ENOENT && fs->heads.accepted))
         return true;
     if ((rc && rc != -ENOENT) || index_payloads(fs->index, first, INT64_MAX, &all))
         return false;

@@ -68,7 +68,7 @@ static int read_chunk(struct fs *fs, uint64_t ino, uint64_t off, uint8_t *out, u
     return rc;
 }
 
-ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off)
+static ssize_t read_file(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off, bool noted)
 {
     struct inode *i;
     uint8_t *out = buf;
@@ -79,7 +79,7 @@ ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t of
         size = 0;
     else if (!rc && size > i->size - off)
         size = (size_t)(i->size - off);
-    if (!rc && size)
+    if (!rc && size && noted)
         inode_read(fs, i);
     pthread_mutex_unlock(&fs->meta);
     for (size_t done = 0; !rc && done < size;) {
@@ -89,6 +89,16 @@ ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t of
         done += here;
     }
     return rc ? rc : (ssize_t)size;
+}
+
+ssize_t fs_read(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off)
+{
+    return read_file(fs, ino, buf, size, off, true);
+}
+
+ssize_t fs_peek(struct fs *fs, uint64_t ino, void *buf, size_t size, uint64_t off)
+{
+    return read_file(fs, ino, buf, size, off, false);
 }
 
 /* --- writing ------------------------------------------------------------ */

@@ -113,7 +113,7 @@ int reverse_add(void *reverse, const uint8_t *rows, size_t len);
  * It keeps to `budget` bytes by leaving out names, which are hints, and further
  * references to bytes that have one: these are borrowed then. */
 int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t budget, struct buf *out);
-/* What all references to a segment's bytes take at most, without names. */
+/* What all runs in a segment take at most, without names. */
 size_t reverse_room(struct reverse *r, uint32_t segment);
 void reverse_free(struct reverse *r);
 

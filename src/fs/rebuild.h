@@ -2,14 +2,17 @@
 /*
  * What the files of a rebuild share (include/ecluse/rebuild.h says what it is).
  *
- *   survey.c      what lies in the store and in the old staging directory
+ *   objects.c     what lies in the store and in the old staging directory
+ *   survey.c      which publications there are
  *   chain.c       which publications are the history
  *   doubts.c      what does not open, and may be the newest of it
  *   translate.c   rows of others into this index's numbers
- *   rebuild.c     the history into a new index
+ *   rebuild.c     whether and how: the steps one after another
+ *   applying.c    the history into a new index
  *   keep.c        over it, what was not published
  *   renewal.c     the new directory, and the switch
  *   resume.c      what an interruption leaves, and how it is gone on with
+ *   history.c     its file
  */
 #ifndef ECLUSE_FS_REBUILD_H
 #define ECLUSE_FS_REBUILD_H
@@ -72,6 +75,10 @@ struct rebuild;
 /* Lists all, then reads publications, the newest first, until a checkpoint suffices
  * (or all there is was read), and leaves their order in b->chain. */
 int survey_take(struct rebuild *b);
+
+/* --- objects.c -------------------------------------------------------------------- */
+
+int survey_list(struct rebuild *b);
 void survey_free(struct survey *s);
 struct object *survey_find(struct survey *s, const struct id128 *id);
 /* The object that a publication names; one that is gone gets a place of its own. NULL when
@@ -79,6 +86,8 @@ struct object *survey_find(struct survey *s, const struct id128 *id);
 struct object *survey_named(struct survey *s, const struct publication_segment *named);
 /* Opens the file of an object and derives its key; checks the header. */
 int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key **key);
+/* E_NOT_ARRIVED, E_AUTH. */
+int object_trailer(struct object *o, int fd, struct segment_key *key, struct segment_trailer *out);
 /* The publication that an object carries, and its hash; the view borrows from
  * `footer`. -ENOENT when it carries none. */
 int object_publication(struct rebuild *b, struct object *o, struct buf *footer, struct publication_view *v,
@@ -140,18 +149,25 @@ struct rebuild {
     bool noted;                /* an interruption leaves something now */
     uint64_t intent;           /* number of a publication that the old index fixed and did not end; 0: none */
 };
+/* Number of the last publication of the history and of what lies behind it. */
+uint64_t history_end(const struct rebuild *b);
+/* Not 0: the user wants an end. */
+int rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
+
+/* --- applying.c ------------------------------------------------------------------------ */
+
+/* What was not applied before an interruption. */
+int history_apply(struct rebuild *b);
+/* The counters of the index, once all rows are in it. */
+int history_counters(struct rebuild *b);
 /* Gives the object a number and adds its row to `rows`, if it has none yet; with its
  * hash when that is known (else NULL). */
 int object_number(struct rebuild *b, struct object *o, const uint8_t *sha256, struct buf *rows);
-/* Number of the last publication of the history and of what lies behind it. */
-uint64_t history_end(const struct rebuild *b);
 /* The publication of a link, read again: as it was when the order was decided, or
  * an error. */
 int publication_read(struct rebuild *b, const struct link *l, struct buf *footer, struct publication_view *v);
 /* The tables of a publication. */
 int publication_meaning(struct rebuild *b, struct publication_view *v, struct meaning *m);
-/* Not 0: the user wants an end. */
-int rebuild_progress(const struct rebuild *b, enum rebuild_phase phase, uint64_t done, uint64_t total);
 
 /* --- doubts.c ------------------------------------------------------------------------------ */
 
@@ -176,8 +192,24 @@ void resume_give_up(struct rebuild *b);
 int resume_note(struct rebuild *b);
 /* At the end: keeps what can be gone on with after that error. */
 void resume_end(struct rebuild *b, int rc);
-/* The file of it, which goes after the switch. */
-#define RESUME_FILE "history"
+
+/* --- history.c ----------------------------------------------------------------------------- */
+
+/* What an unfinished state is being made of; its file goes after the switch. */
+#define HISTORY_FILE "history"
+struct history_entry { struct id128 object; struct link link; };
+struct history {
+    struct publication_head *heads; /* of the publication with which it begins */
+    size_t head_count;
+    struct history_entry *v;   /* in order; of links, what chain_order takes, complete */
+    size_t count;
+};
+void history_encode(const struct history *h, struct buf *out);
+int history_decode(struct history *h, const uint8_t *bytes, size_t len); /* E_FORMAT */
+int history_write(const struct history *h, int dir, const struct keyring *keys);
+/* -ENOENT, E_AUTH, E_FORMAT. */
+int history_read(struct history *h, int dir, const struct keyring *keys);
+void history_free(struct history *h);
 
 /* --- rebuild_heads.c --------------------------------------------------------------------- */
 

@@ -13,7 +13,8 @@
  * round, since frames of the one would open in the other; so the files cannot
  * change places one by one.  A kill before 2 leaves the old state, still damaged
  * and still offered for a rebuild, and a directory that its mark says is not
- * finished: worthless, or gone on with when there is no old state (resume.c).  A kill after 2 leaves the new state, whole; the mark, which is in
+ * finished: worthless, or gone on with when there is no old state (resume.c).  A
+ * kill after 2 leaves the new state, whole; the mark, which is in
  * the state now, says that 3 and 4 remain (renewal_settle, at the next mount).
  * No file of the old state is opened for writing, and none is removed, ever:
  * what the new one needs of it are links or copies.
@@ -162,7 +163,10 @@ int renewal_begin(struct renewal *w, const char *path, bool has_old)
     if (!rc)
         rc = layout_directory(w->basefd, w->temporary, &w->files.dir, FAULT_rebuild);
     w->made = w->files.dir >= 0;
-    return rc ? rc : make_pieces(w);
+    if (!rc)
+        rc = make_pieces(w);
+    /* What an interruption leaves is to be found again. */
+    return rc ? rc : io_sync_dir(w->basefd, FAULT_rebuild);
 }
 
 void renewal_end(struct renewal *w)
@@ -214,7 +218,7 @@ static int move_old(int basefd, const char *name, int statefd, char moved[64])
     int rc = io_sync_dir(statefd, FAULT_rebuild);
     if (!rc)
         rc = io_sync_dir(basefd, FAULT_rebuild);
-    unlinkat(statefd, RESUME_FILE, 0);
+    unlinkat(statefd, HISTORY_FILE, 0);
     if (!rc && unlinkat(statefd, MARK, 0) && errno != ENOENT)
         rc = -errno;
     return rc ? rc : io_sync_dir(statefd, FAULT_rebuild);

@@ -8,8 +8,7 @@
  *
  *   keyring   its local key, which the recovery key opens
  *   history   the links of the history as it was decided, and the heads before its
- *             beginning; a sealed record under HKDF(local key, "ecluse/history"),
- *             written with the first publication (docs/format.md)
+ *             beginning, written with the first publication (history.c)
  *
  * so that the footers of what was applied need not be read again.
  *
@@ -31,18 +30,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define VERSION 1u
-#define FILE_LIMIT (64u << 20)
-#define ACTOR_BYTES 8u
-#define LINK_LAST 1u
-#define LINK_MORE 2u
-
-struct known { struct id128 id; struct link link; };
-
 struct resume {
-    struct known *v;           /* in the order of the history */
-    size_t count;
-    const struct known **by_id; /* the first `applied` of them */
+    struct history history;
+    const struct history_entry **by_id; /* the first `applied` of them */
     size_t applied;
 };
 
@@ -50,151 +40,29 @@ static void free_resume(struct resume *r)
 {
     if (!r)
         return;
-    free(r->v);
+    history_free(&r->history);
     free(r->by_id);
     free(r);
 }
 
-/* --- bytes -------------------------------------------------------------------------------- */
-
-static void put_head(struct buf *out, const struct publication_head *h)
-{
-    uint8_t actor[ACTOR_BYTES];
-
-    put_le64(actor, h->actor);
-    buf_append(out, actor, sizeof actor);
-    buf_varint(out, h->seq);
-    buf_append(out, h->hash, sizeof h->hash);
-}
-
-static void copy(void *out, const uint8_t *p, size_t len)
-{
-    if (p)
-        memcpy(out, p, len);
-}
-
-static struct publication_head get_head(struct reader *in)
-{
-    struct publication_head h = { 0 };
-    const uint8_t *actor = read_raw(in, ACTOR_BYTES);
-
-    h.actor = actor ? get_le64(actor) : 0;
-    h.seq = read_varint(in);
-    copy(h.hash, read_raw(in, sizeof h.hash), sizeof h.hash);
-    return h;
-}
-
-static void put_link(struct buf *out, const struct id128 *id, const struct link *l)
-{
-    buf_append(out, id->b, sizeof id->b);
-    put_head(out, &l->self);
-    put_head(out, &l->before);
-    put_head(out, &l->around);
-    buf_byte(out, (uint8_t)((l->last ? LINK_LAST : 0) | (l->more ? LINK_MORE : 0)));
-    buf_varint(out, l->shard);
-    buf_varint(out, l->size);
-    buf_varint(out, (uint64_t)l->time);
-}
-
-static void get_link(struct reader *in, struct known *k)
-{
-    copy(k->id.b, read_raw(in, sizeof k->id.b), sizeof k->id.b);
-    k->link.self = get_head(in);
-    k->link.before = get_head(in);
-    k->link.around = get_head(in);
-    uint8_t flags = read_byte(in);
-    k->link.last = flags & LINK_LAST;
-    k->link.more = flags & LINK_MORE;
-    k->link.shard = (uint32_t)read_varint(in);
-    k->link.size = read_varint(in);
-    k->link.time = (int64_t)read_varint(in);
-}
-
-static void encode(const struct rebuild *b, struct buf *out)
-{
-    const struct publication_head *heads = (const void *)b->heads.data;
-    size_t count = b->heads.len / sizeof *heads;
-
-    buf_byte(out, VERSION);
-    buf_varint(out, count);
-    for (size_t k = 0; k < count; k++)
-        put_head(out, &heads[k]);
-    buf_varint(out, b->chain.count - b->chain.base);
-    for (size_t k = b->chain.base; k < b->chain.count; k++) {
-        const struct link *l = &b->survey.links[b->chain.order[k]];
-        put_link(out, &b->survey.objects[l->object].id, l);
-    }
-}
-
-static int decode(struct rebuild *b, struct resume *r, const uint8_t *bytes, size_t len)
-{
-    struct reader in = reader_over(bytes, len);
-
-    if (read_byte(&in) != VERSION)
-        return E_FORMAT;
-    for (uint64_t n = read_varint(&in); n && !in.failed; n--) {
-        struct publication_head h = get_head(&in);
-        buf_append(&b->heads, &h, sizeof h);
-    }
-    uint64_t count = read_varint(&in);
-    if (in.failed || count > reader_left(&in))
-        return E_FORMAT;
-    r->v = calloc((size_t)count + 1, sizeof *r->v);
-    if (!r->v || b->heads.failed)
-        return -ENOMEM;
-    for (; r->count < count && !in.failed; r->count++)
-        get_link(&in, &r->v[r->count]);
-    return in.failed || reader_left(&in) ? E_FORMAT : 0;
-}
-
-/* --- the file ------------------------------------------------------------------------------ */
-
-static int derive(const struct keyring *keys, uint8_t key[KEY_SIZE])
-{
-    return crypto_hkdf(key, KEY_SIZE, keyring_local_key(keys), "ecluse/history", NULL, 0);
-}
-
 int resume_note(struct rebuild *b)
 {
-    const struct id128 *vault = keyring_vault(b->o->keys);
-    struct buf plain = { 0 };
-    uint8_t key[KEY_SIZE], *sealed = NULL;
+    size_t count = b->chain.count - b->chain.base;
+    struct history h = { .heads = (struct publication_head *)(void *)b->heads.data, .count = count };
 
     if (b->o->old || !b->o->recovery)
         return 0;
-    encode(b, &plain);
-    if (!plain.failed && plain.len <= FILE_LIMIT - RECORD_OVERHEAD)
-        sealed = malloc(plain.len + RECORD_OVERHEAD);
-    int rc = sealed ? derive(b->o->keys, key) : -ENOMEM;
-    if (!rc)
-        rc = record_seal(key, vault->b, sizeof vault->b, plain.data, plain.len, sealed);
-    if (!rc)
-        rc = io_replace_file(b->renewal.files.dir, RESUME_FILE, sealed, plain.len + RECORD_OVERHEAD, FAULT_rebuild);
+    h.head_count = b->heads.len / sizeof *h.heads;
+    h.v = calloc(count, sizeof *h.v);
+    if (!h.v)
+        return -ENOMEM;
+    for (size_t k = 0; k < count; k++) {
+        h.v[k].link = b->survey.links[b->chain.order[b->chain.base + k]];
+        h.v[k].object = b->survey.objects[h.v[k].link.object].id;
+    }
+    int rc = history_write(&h, b->renewal.files.dir, b->o->keys);
     b->noted = !rc;
-    secret_wipe(key, sizeof key);
-    free(sealed);
-    buf_free(&plain);
-    return rc;
-}
-
-static int read_history(struct rebuild *b, struct resume *r)
-{
-    const struct id128 *vault = keyring_vault(b->o->keys);
-    uint8_t key[KEY_SIZE], *bytes = NULL, *plain = NULL;
-    size_t len = 0;
-
-    int rc = io_read_file(b->renewal.files.dir, RESUME_FILE, FILE_LIMIT, &bytes, &len);
-    if (!rc && !(plain = malloc(len + 1)))
-        rc = -ENOMEM;
-    if (!rc)
-        rc = derive(b->o->keys, key);
-    if (!rc)
-        rc = record_open(key, vault->b, sizeof vault->b, bytes, len, plain);
-    if (!rc)
-        rc = decode(b, r, plain, len - RECORD_OVERHEAD);
-    secret_wipe(key, sizeof key);
-    free(plain);
-    free(bytes);
+    free(h.v);
     return rc;
 }
 
@@ -238,15 +106,16 @@ static int open_index(struct rebuild *b)
 /* How many of the links the index has: all up to its last one, or it is not theirs. */
 static int count_applied(struct rebuild *b, struct resume *r)
 {
+    const struct history *all = &r->history;
     struct publication_row row;
 
     int rc = index_last_publication(b->index, &row);
-    while (!rc && r->applied < r->count && r->v[r->applied].link.self.seq <= row.seq)
+    while (!rc && r->applied < all->count && all->v[r->applied].link.self.seq <= row.seq)
         r->applied++;
-    if (rc || !r->applied || r->v[r->applied - 1].link.self.seq != row.seq)
+    if (rc || !r->applied || all->v[r->applied - 1].link.self.seq != row.seq)
         return rc ? rc : E_FORMAT;
     for (size_t k = 0; !rc && k < r->applied; k++) {
-        const struct publication_head *h = &r->v[k].link.self;
+        const struct publication_head *h = &all->v[k].link.self;
         rc = index_publication(b->index, h->seq, &row);
         if (!rc && (row.seq != h->seq || !row.done || memcmp(row.hash, h->hash, sizeof h->hash)))
             rc = E_FORMAT;
@@ -273,8 +142,9 @@ static int read_counters(struct rebuild *b)
 
 static int by_id(const void *a, const void *b)
 {
-    const struct known *x = *(const struct known *const *)a, *y = *(const struct known *const *)b;
-    return memcmp(x->id.b, y->id.b, sizeof x->id.b);
+    const struct history_entry *x = *(const struct history_entry *const *)a;
+    const struct history_entry *y = *(const struct history_entry *const *)b;
+    return memcmp(x->object.b, y->object.b, sizeof x->object.b);
 }
 
 static int sort_known(struct resume *r)
@@ -283,7 +153,7 @@ static int sort_known(struct resume *r)
     if (!r->by_id)
         return -ENOMEM;
     for (size_t k = 0; k < r->applied; k++)
-        r->by_id[k] = &r->v[k];
+        r->by_id[k] = &r->history.v[k];
     qsort(r->by_id, r->applied, sizeof *r->by_id, by_id);
     return 0;
 }
@@ -294,9 +164,11 @@ static int open_left(struct rebuild *b)
 
     int rc = r ? take_key(b) : -ENOMEM;
     if (!rc)
-        rc = read_history(b, r);
-    if (!rc)
-        rc = open_index(b);
+        rc = history_read(&r->history, b->renewal.files.dir, b->o->keys);
+    if (!rc) {
+        buf_append(&b->heads, r->history.heads, r->history.head_count * sizeof *r->history.heads);
+        rc = b->heads.failed ? -ENOMEM : open_index(b);
+    }
     if (!rc)
         rc = count_applied(b, r);
     if (!rc)
@@ -327,7 +199,7 @@ int resume_open(struct rebuild *b)
 
 const struct link *resume_link(const struct rebuild *b, const struct object *o)
 {
-    const struct known key = { .id = o->id }, *wanted = &key, **found;
+    const struct history_entry key = { .object = o->id }, *wanted = &key, **found;
 
     if (!b->resume || o->staged || !b->resume->applied)
         return NULL;
@@ -345,7 +217,7 @@ static bool is_beginning(const struct rebuild *b)
         return false;
     for (size_t k = 0; k < r->applied; k++) {
         const struct publication_head *now = &b->survey.links[b->chain.order[b->chain.base + k]].self;
-        const struct publication_head *then = &r->v[k].link.self;
+        const struct publication_head *then = &r->history.v[k].link.self;
         if (now->actor != then->actor || now->seq != then->seq || memcmp(now->hash, then->hash, sizeof now->hash))
             return false;
     }

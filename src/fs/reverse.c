@@ -125,7 +125,7 @@ struct listing {
     size_t budget;
     uint64_t named;            /* the file whose name was told last */
     uint64_t covered;          /* bytes below have a reference */
-    size_t needed;             /* runs to come that are the first reference */
+    size_t left, needed;       /* runs to come; those of them that are the first reference */
     struct row_hold hold;
     struct buf *out;
 };
@@ -135,10 +135,10 @@ static uint64_t end_of(const struct reverse_entry *e)
     return e->offset + (uint64_t)(e->count - 1) * SEALED_BLOCK + e->last + SEAL_OVERHEAD;
 }
 
-/* Is there room for something that is not needed? */
-static bool affordable(const struct listing *l, size_t len)
+/* Is there room for a run with so long a name, and for `runs` more? */
+static bool affordable(const struct listing *l, size_t name_len, size_t runs)
 {
-    return l->out->len + len + l->needed * REVERSE_RUN_MAX <= l->budget;
+    return l->out->len + name_len + (1 + runs) * REVERSE_RUN_MAX <= l->budget;
 }
 
 static int write_run(struct listing *l, const struct reverse_entry *e)
@@ -149,10 +149,11 @@ static int write_run(struct listing *l, const struct reverse_entry *e)
     bool first = end_of(e) > l->covered;
     int rc = 0;
 
+    l->left--;
     if (first) {
         l->covered = end_of(e);
         l->needed--;
-    } else if (!affordable(l, REVERSE_RUN_MAX)) {
+    } else if (!affordable(l, 0, l->needed)) {
         borrowed_left(&l->r->borrowed, o ? o : &nobody, e);
         return 0;
     }
@@ -161,7 +162,7 @@ static int write_run(struct listing *l, const struct reverse_entry *e)
         run.parent = o->parent;
         if (l->named != e->ino)   /* once per file and segment is enough */
             rc = owner_name(l->fs, o, &run, &l->hold);
-        if (!affordable(l, run.name_len))
+        if (!affordable(l, run.name_len, l->left))
             run.name_len = 0;
         l->named = e->ino;
     }
@@ -212,6 +213,7 @@ int reverse_footer(struct fs *fs, struct reverse *r, uint32_t segment, size_t bu
     sort(r);
     const struct reverse_entry *e = (const struct reverse_entry *)(const void *)r->entries.data;
     size_t from = lower_bound(r, segment), end = lower_bound(r, (uint64_t)segment + 1);
+    l.left = end - from;
     l.needed = from < end ? count_needed(e + from, end - from) : 0;
     footer_begin(out, fs->actors, fs->actor_count);
     for (size_t k = from; !rc && k < end; k++)

@@ -117,6 +117,8 @@ void cache_committed(struct fs *fs);
 void cache_revert(struct fs *fs);
 /* Frees clean rows until the bound holds. */
 void cache_shrink(struct fs *fs);
+/* Passes over so many rows; those that are clean and not in use go. */
+void cache_forget(struct fs *fs, size_t tries);
 void cache_recount(struct cache *c, size_t before, size_t after);
 
 /* --- runs.c: pure -------------------------------------------------------- */

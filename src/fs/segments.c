@@ -159,9 +159,9 @@ static int open_file(struct fs *fs, struct segment *s)
 }
 
 /* Closes the longest unused descriptors; forgets published segments with them. */
-static void shrink(struct segments *t)
+static void shrink(struct segments *t, unsigned keep)
 {
-    while (t->lru_count > SEGMENTS_OPEN) {
+    while (t->lru_count > keep) {
         struct segment *s = container(t->lru.next, struct segment, lru);
         list_remove(&s->lru);
         t->lru_count--;
@@ -170,6 +170,13 @@ static void shrink(struct segments *t)
         else
             destroy(t, s);
     }
+}
+
+void segments_forget(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->segments.lock);
+    shrink(&fs->segments, 0);
+    pthread_mutex_unlock(&fs->segments.lock);
 }
 
 static void take(struct segments *t, struct segment *s)
@@ -186,7 +193,7 @@ static void put(struct segments *t, struct segment *s)
     if (--s->refs == 0 && s->fd >= 0) {
         list_append(&t->lru, &s->lru);
         t->lru_count++;
-        shrink(t);
+        shrink(t, SEGMENTS_OPEN);
     } else if (s->refs == 0 && !s->staged) {
         destroy(t, s);
     }

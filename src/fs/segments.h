@@ -72,6 +72,7 @@ struct segments {
 /* --- segments.c ----------------------------------------------------------- */
 int segments_init(struct fs *fs);
 void segments_free(struct fs *fs);
+void segments_forget(struct fs *fs);  /* closes what nobody uses */
 /* A reference to an opened segment, from staging or store. */
 int segment_ref(struct fs *fs, uint32_t number, struct segment **out);
 /* Logs and counts that a segment, or a block in it, was not what it must be. */

@@ -115,7 +115,7 @@ static void encode_rows(struct fs *fs, struct buf *b, bool apply)
     batch_counter(b, COUNTER_SEGMENT, segment);
 }
 
-/* Moves the rows on in their life (see internal.h). */
+/* Moves the rows on in their life (see rows.h). */
 static void advance_rows(struct cache *c, bool apply)
 {
     list_each_safe(l, &c->unlogged) {

@@ -115,10 +115,12 @@ static void make_room(struct counting *c)
 static int add_range(struct counting *c, uint32_t place, const struct run *run)
 {
     struct range r = { place, run->offset, run->offset + (uint32_t)run_bytes(run) };
-    struct range *last = (struct range *)(void *)c->ranges.data + c->ranges.len / sizeof r;
+    struct range *last = (struct range *)(void *)c->ranges.data;
 
-    if (c->ranges.len && last[-1].place == place && last[-1].end == r.from) {
-        last[-1].end = r.end;
+    if (c->ranges.len)
+        last += c->ranges.len / sizeof r - 1;
+    if (c->ranges.len && last->place == place && last->end == r.from) {
+        last->end = r.end;
         return 0;
     }
     if (c->ranges.len / sizeof r >= c->limit)

@@ -27,8 +27,12 @@
  */
 #include "internal.h"
 #include <assert.h>
+#include <dirent.h>
 #include <ecluse/io.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int derive_epoch(uint8_t out[KEY_SIZE], const uint8_t recovery[KEY_SIZE], uint32_t epoch)
 {
@@ -231,6 +235,24 @@ int keyring_remove_slot(struct keyring *k, unsigned number)
     return 0;
 }
 
+/* What a save that was killed has left: sealed, but perhaps with a slot that is not to
+ * open anything any more.  Best effort, once there is a whole file. */
+static void remove_leftovers(int dirfd, const char *name)
+{
+    char begin[64];
+    int len = snprintf(begin, sizeof begin, "%s.new-", name);
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!dir && fd >= 0)
+        close(fd);
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (strncmp(e->d_name, begin, (size_t)len) == 0)
+            unlinkat(dirfd, e->d_name, 0);
+    if (dir)
+        closedir(dir);
+}
+
 int keyring_save(const struct keyring *k, int dirfd, const char *name)
 {
     uint8_t *bytes = NULL;
@@ -242,6 +264,8 @@ int keyring_save(const struct keyring *k, int dirfd, const char *name)
     int rc = keyring_encode(k, &bytes, &len);
     if (!rc)
         rc = io_replace_file(dirfd, name, bytes, len, FAULT_keyring_write);
+    if (!rc)
+        remove_leftovers(dirfd, name);
     free(bytes);
     return rc;
 }

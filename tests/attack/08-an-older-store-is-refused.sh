@@ -104,6 +104,9 @@ flush_vault || fail "after accept nothing is published"
 agrees "after accept and a publication"
 close_vault
 keep accepted
+# A check names what is absent, and takes it for no attack.
+expect_exit 8 "$ECLUSE" check --json --keyfile "$KEY" --state "$STATE" "$STORE"
+says '"not_arrived": [1-9][0-9]*, "damaged": 0, "attack": 0'
 # Whoever recovers from it has the same tree, for a checkpoint closes the gap: all files
 # but those whose contents are gone, and these with an error.
 recover() { "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$TMP/recovered" "$@" "$STORE"; }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LiLiQ-Rplus-1.1
 #
 # Each failpoint of FAULT_TABLE is killed at, failed and delayed at least once, in
-# one of nine scenarios: init, a session, the recovery from a dead daemon, a new
-# passphrase, a copied state, a store on another filesystem, a lone
-# publication, a rebuild, a store that is collected.
+# one of eleven scenarios: init, a session, the recovery from a dead daemon, a new
+# passphrase, key slots, a copied state, a store on another filesystem, a lone
+# publication, a rebuild, a store that is collected, a tree that goes in and out.
 # Afterwards the vault is whole, and what was acknowledged is there.  The points are
 # asked from the table (tests/tools/points.c), and which of them a scenario passes
 # from the program (ECLUSE_FAULT_LOG): a point that no scenario passes is a failure.
@@ -52,6 +52,20 @@ act_recovery() { mount_faulty && with_fault umount --state "$STATE" "$MNT"; }
 
 set_up_passwd() { make_vault && new_passphrase "$place/new"; }
 act_passwd() { with_fault passwd --passfile "$PASS" --new-passfile "$place/new" --state "$STATE" "$STORE"; }
+
+set_up_slots() { make_vault; }
+act_slots() {
+    with_fault key add --passfile "$PASS" --new-keyfile "$place/key" --generate --state "$STATE" "$STORE" &&
+        with_fault key remove --slot 1 --passfile "$PASS" --state "$STATE" "$STORE"
+}
+# Whatever the keyring names exists.
+check_slots() {
+    if "$ECLUSE" key list --state "$STATE" "$STORE" | grep -q 'key file'; then
+        "$ECLUSE" key test --keyfile "$place/key" --state "$STATE" "$STORE" >"$TMP/said" 2>&1 ||
+            fail "a slot whose key file is lost, $what: $(cat "$TMP/said")"
+    fi
+    whole
+}
 
 set_up_copy() {
     make_vault && mount_vault && load 25
@@ -121,6 +135,38 @@ check_gc() {
     umount_vault
 }
 
+# In, with the source removed, and out again.
+set_up_transfer() {
+    make_vault && mount_vault
+    mkdir "$place/plain" "$place/plain/folder"
+    for k in 1 2 3 4; do head -c $((k * 50000)) /dev/urandom >"$place/plain/folder/$k"; done
+    ln "$place/plain/folder/1" "$place/plain/again" && ln -s again "$place/plain/link"
+    cp -a "$place/plain" "$place/kept"
+}
+act_transfer() {
+    local status=0
+    with_fault import --remove-source --yes --state "$STATE" "$place/plain" "$MNT/in" || status=$?
+    with_fault export --state "$STATE" "$MNT/in" "$place/out" && return $status
+}
+# Whatever is there is whole; what is gone from the source is in the vault; and the same
+# commands end what was begun.
+check_transfer() {
+    "$ECLUSE" umount --state "$STATE" "$MNT" >"$TMP/again" 2>&1 || true
+    mount_vault
+    for dir in "$MNT/in" "$place/out"; do
+        [ ! -d "$dir" ] || same "half done in $dir, $what" "" "$(cd "$dir" && find . -path ./.ecluse-partial -prune -o -type f -print0 |
+            xargs -0r sha256sum | grep -vxFf <(cd "$place/kept" && find . -type f -print0 | xargs -0 sha256sum) || true)"
+    done
+    "$ECLUSE" import --remove-source --yes --state "$STATE" "$place/plain" "$MNT/in" >"$TMP/again" 2>&1 ||
+        fail "no second import, $what: $(cat "$TMP/again")"
+    same "left in the source, $what" "" "$(find "$place/plain" -mindepth 1)"
+    "$ECLUSE" export --state "$STATE" "$MNT/in" "$place/out" >"$TMP/again" 2>&1 ||
+        fail "no second export, $what: $(cat "$TMP/again")"
+    for dir in "$MNT/in" "$place/out"; do same "in $dir, $what" "$(tree "$place/kept")" "$(tree "$dir")"; done
+    umount_vault
+    whole
+}
+
 # --- what must be true afterwards ---
 
 check_init() {
@@ -181,7 +227,7 @@ whole() {
 
 # --- one run ---
 
-scenarios=${SCENARIOS:-init session recovery passwd copy elsewhere flush rebuild gc}
+scenarios=${SCENARIOS:-init session recovery passwd slots copy elsewhere flush rebuild gc transfer}
 
 clean_up() {
     mountpoint -q "$MNT" 2>/dev/null && leave_corpse

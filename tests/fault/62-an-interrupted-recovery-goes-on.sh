@@ -21,7 +21,7 @@ close_vault() {
 NEW=$TMP/new HALF=$TMP/half
 vault=$(basename "$STORE"/vault-*.ecl .ecl) && vault=${vault#vault-}
 recover() { "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$NEW" "$STORE"; }
-since() { sed -n 's/^.*there since the interruption: \([0-9]*\)\.$/\1/p' "$TMP/said"; }
+since() { sed -n 's/^.*kept from before the interruption: \([0-9]*\)\.$/\1/p' "$TMP/said"; }
 publications() { sed -n 's/^.*rebuilt: [0-9]* .* from \([0-9]*\) publications.*/\1/p' "$TMP/said"; }
 afresh() { rm -rf "$NEW" && mkdir "$NEW"; }
 
@@ -90,7 +90,7 @@ cut_at() { # cut_at FAULT : the exit code
 part_steps() {
     local n point before=0 most=0 resumed=0
     for point in rebuild:kill rebuild:ENOSPC '*:kill' '*:EIO'; do
-        for ((n = 1; ; n += ${STRIDE:-$([ "${point%%:*}" = rebuild ] && echo 1 || echo 13)})); do
+        for ((n = 1; ; n += ${STRIDE:-$([ "${point%%:*}" = rebuild ] && echo 1 || echo 31)})); do
             if cut_at "$point:$n"; then break; fi
             cp "$TMP/said" "$TMP/cut.said"
             if [ -d "$NEW/$vault" ]; then
@@ -262,11 +262,13 @@ part_signal() {
     for lang in C.UTF-8 fr_CA.UTF-8; do
         afresh
         set -m
-        (ECLUSE_FAULT=rebuild:delay=2000:$middle LC_ALL=$lang exec "$ECLUSE" recover --recovery-file "$SHEET" \
-            --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said" 2>&1) &
+        (ECLUSE_FAULT=rebuild:delay=6000:$middle LC_ALL=$lang exec "$ECLUSE" recover --recovery-file "$SHEET" \
+            --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said.child" 2>&1) &
         child=$!
         set +m
         until_true test -e "$NEW/.$vault.rebuild/history"
+        expect_exit 6 recover # at the same time
+        grep -q 'another recovery of this vault is at work' "$TMP/said" || fail "two at once: $(cat "$TMP/said")"
         kill -INT $child
         code=0
         wait $child || code=$?
@@ -275,15 +277,31 @@ part_signal() {
         fr*) said='la même commande reprend' ;;
         *) said='the same command goes on from there' ;;
         esac
-        grep -q "$said" "$TMP/said" || fail "it does not say how to go on: $(cat "$TMP/said")"
+        grep -q "$said" "$TMP/said.child" || fail "it does not say how to go on: $(cat "$TMP/said.child")"
         expect_exit 0 recover
         [ -n "$(since)" ] || fail "it began anew: $(cat "$TMP/said")"
         goes_on "interrupted" "$TMP/tree"
     done
 }
 
+# --- on a terminal --------------------------------------------------------------------------------
+
+part_progress() { # each phase shows how far it is, and goes on; nothing of it stays
+    afresh
+    ECLUSE_FAULT=rebuild:delay=150:1+ "$TOOLS/terminal" -- "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" \
+        --state "$NEW" "$STORE" >"$TMP/said" 2>&1 || fail "on a terminal: $(cat "$TMP/said")"
+    tr '\r' '\n' <"$TMP/said" | sed 's/\x1b\[K//' >"$TMP/lines"
+    grep -q '^Reading the store: [0-9]* %$' "$TMP/lines" || fail "nothing of the survey: $(cat "$TMP/lines")"
+    grep -q '^Reading publications: [0-9]* %$' "$TMP/lines" || fail "nothing of the footers: $(cat "$TMP/lines")"
+    sed -n 's/^Rebuilding the tree: \([0-9]*\) %$/\1/p' "$TMP/lines" >"$TMP/percents"
+    [ "$(wc -l <"$TMP/percents")" -ge $((all / 2)) ] || fail "it hardly moves: $(cat "$TMP/percents")"
+    sort -n -c "$TMP/percents" && [ "$(tail -n 1 "$TMP/percents")" -gt 80 ] || fail "not from 0 to 100: $(cat "$TMP/percents")"
+    tail -n 3 "$TMP/lines" | grep -q 'To work in it' || fail "something is left on the line: $(tail -n 3 "$TMP/lines")"
+    goes_on "on a terminal" "$TMP/tree"
+}
+
 if $faults; then
-    for part in ${PARTS:-steps middle reads damage store signal}; do
+    for part in ${PARTS:-steps middle reads damage store signal progress}; do
         case $part in middle) middle ;; *) [ -n "${middle:-}" ] || [ "$part" = steps ] || middle; "part_$part" ;; esac
     done
 fi

@@ -40,6 +40,7 @@ static void check_segments(struct publication_view v)
         require(s.number >= next && (s.fresh || !s.carrier));
         require(!s.fresh || s.carrier || segment_size_class(s.length) == s.length);
         require(!s.again || (!s.fresh && segment_size_class(s.length) == s.length));
+        require(!s.gone || s.again);
         next = (uint64_t)s.number + 1;
         carriers += s.carrier;
     }

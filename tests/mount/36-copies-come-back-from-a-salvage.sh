@@ -30,7 +30,8 @@ round() {
     random 4000000 >"$MNT/garbage"
     flush
     rm "$MNT/garbage"
-    random 50000 >"$MNT/to/more $((++rounds))"
+    rounds=$((rounds + 1))
+    random 50000 >"$MNT/to/more $rounds"
     flush
     "$ECLUSE" gc --now --state "$STATE" "$MNT" >"$TMP/said"
 }

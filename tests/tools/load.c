@@ -557,7 +557,7 @@ int main(int argc, char **argv)
         return 2;
     shared = map_log(argv[optind + 1]);
     root = open(argv[optind], O_RDONLY | O_DIRECTORY);
-    if (shared && root < 0 && errno == ENOTCONN)
+    if (shared && root < 0 && (errno == ENOTCONN || errno == ECONNABORTED))
         return 0;
     if (!shared || root < 0) {
         perror("load");

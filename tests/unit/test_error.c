@@ -37,7 +37,7 @@ START_TEST(each_code_has_its_own_value_name_and_sentences)
         ck_assert_int_lt(rows[i].value, -5000);
         ck_assert_int_gt(rows[i].err, 0);
         ck_assert_int_ge(rows[i].exit, EXIT_USAGE);
-        ck_assert_int_le(rows[i].exit, EXIT_SYSTEM);
+        ck_assert_int_le(rows[i].exit, EXIT_POLICY);
         ck_assert_uint_gt(strlen(rows[i].en), 0);
         ck_assert_uint_gt(strlen(rows[i].fr), 0);
         ck_assert_str_ne(rows[i].en, rows[i].fr);

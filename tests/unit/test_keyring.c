@@ -680,13 +680,19 @@ START_TEST(a_slot_without_its_commitment_does_not_open)
     uint8_t kek[KEY_SIZE], zeros[KEY_SIZE] = { 0 };
     struct slot s;
 
-    crypto_random(kek, sizeof kek);
-    ck_assert_int_eq(slot_make(&s, SLOT_RECOVERY, NO_COST, &vault, recovery, KEY_SIZE, kek), 0);
-    ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), 0);
-    ck_assert_int_eq(slot_open(&s, &other_vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
-    s.b[SLOT_CONTEXT] ^= 1;
-    ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
-    ck_assert_mem_eq(kek, zeros, KEY_SIZE);
+    for (int kind = SLOT_RECOVERY; kind <= SLOT_CREDENTIAL; kind++) {
+        crypto_random(kek, sizeof kek);
+        ck_assert_int_eq(slot_make(&s, (enum slot_kind)kind, NO_COST, &vault, recovery, KEY_SIZE, kek), 0);
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), 0);
+        ck_assert_int_eq(slot_open(&s, &other_vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+        s.b[SLOT_CONTEXT] ^= 1;
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+        ck_assert_mem_eq(kek, zeros, KEY_SIZE);
+        /* Right for another kind only: */
+        s.b[SLOT_CONTEXT] ^= 1;
+        s.b[0] = (uint8_t)(kind == SLOT_CREDENTIAL ? SLOT_RECOVERY : kind + 1);
+        ck_assert_int_eq(slot_open(&s, &vault, recovery, KEY_SIZE, kek), E_PASSPHRASE);
+    }
 }
 END_TEST
 
@@ -814,7 +820,11 @@ START_TEST(a_saved_keyring_is_private_and_replaces_the_old)
     ck_assert_int_eq(fstatat(dirfd, "keyring", &st, 0), 0);
     ck_assert_int_eq(st.st_mode & 07777, 0600);
     keyring_new_actor(k);
+    close(openat(dirfd, "keyring.new-0123456789abcdef", O_WRONLY | O_CREAT, 0600));
+    close(openat(dirfd, "keyring.old", O_WRONLY | O_CREAT, 0600));
     ck_assert_int_eq(keyring_save(k, dirfd, "keyring"), 0);
+    ck_assert_int_eq(faccessat(dirfd, "keyring.new-0123456789abcdef", F_OK, 0), -1);
+    ck_assert_int_eq(unlinkat(dirfd, "keyring.old", 0), 0);
     ck_assert_int_eq(keyring_load(&again, dirfd, "keyring"), 0);
     ck_assert_int_eq(keyring_unlock(again, SLOT_KEYFILE, keyfile, sizeof keyfile), 0);
     ck_assert_uint_eq(keyring_actor(again), keyring_actor(k));

@@ -126,6 +126,34 @@ START_TEST(syslog_may_be_chosen_whether_or_not_it_runs)
 }
 END_TEST
 
+START_TEST(json_has_what_the_line_tells)
+{
+    log_open(LOG_TARGET_JSON, LOG_LEVEL_INFO);
+    log_vault("0123456789abcdef0123456789abcdef");
+    log_error("ECL-0201 segment \"x\\y\x01\": %s", "E_AUTH");
+    const char *line = written();
+    ck_assert_int_eq(strncmp(line, "{\"time\":\"", 9), 0);
+    ck_assert_ptr_nonnull(strstr(line, "\"level\":\"error\""));
+    ck_assert_ptr_nonnull(strstr(line, "\"id\":\"ECL-0201\",\"vault\":\"0123456789abcdef0123456789abcdef\",\"error\":\"E_AUTH\","
+                                       "\"message\":\"segment \\\"x\\\\\\\\y\\\\x01\\\": E_AUTH\"}\n"));
+    log_info("neither id nor error, but E");
+    line = written();
+    ck_assert_ptr_null(strstr(line, "\"id\""));
+    ck_assert_ptr_null(strstr(line, "\"error\""));
+    log_debug("not at this level");
+    ck_assert_str_eq(written(), "");
+}
+END_TEST
+
+START_TEST(targets_have_names)
+{
+    enum log_target t = LOG_TARGET_UNSAID;
+    ck_assert(log_target_parse("journal", &t) && t == LOG_TARGET_JOURNAL);
+    ck_assert(log_target_parse("stderr", &t) && t == LOG_TARGET_STDERR);
+    ck_assert(!log_target_parse("", &t) && !log_target_parse("Journal", &t) && t == LOG_TARGET_STDERR);
+}
+END_TEST
+
 static void *chatter(void *arg)
 {
     for (int i = 0; i < 500; i++)
@@ -163,6 +191,8 @@ int main(void)
     tcase_add_test(t, errno_survives);
     tcase_add_test(t, a_reader_that_went_away_does_not_kill_the_writer);
     tcase_add_test(t, syslog_may_be_chosen_whether_or_not_it_runs);
+    tcase_add_test(t, json_has_what_the_line_tells);
+    tcase_add_test(t, targets_have_names);
     tcase_add_test(t, lines_of_several_threads_stay_whole);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -134,9 +134,10 @@ while read -r object; do
 done <"$TMP/objects.before"
 
 # Nothing of this vault: no alarm.
-for ((k = 0; k < 200; k++)); do
-    head -c 65536 /dev/urandom >"$STORE/segments/$(printf %02x $k)/$(head -c 15 /dev/urandom | xxd -p)"
+head -c 80000 /dev/urandom | xxd -p -c 16 | while read -r name; do
+    echo "not of this vault" >"$STORE/segments/${name:0:2}/${name:2}"
 done
+for k in 10 20 30; do head -c 65536 /dev/urandom >"$STORE/segments/$k/$(head -c 15 /dev/urandom | xxd -p)"; done
 : >"$STORE/segments/00/$(head -c 15 /dev/urandom | xxd -p)"
 truncate -s 65536 "$STORE/segments/00/$(head -c 15 /dev/urandom | xxd -p)"
 head -c 70 /dev/urandom >"$STORE/segments/00/$(head -c 15 /dev/urandom | xxd -p)"
