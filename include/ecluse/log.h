@@ -36,7 +36,8 @@ void log_open(enum log_target target, enum log_level least);
 void log_vault(const char *id);
 /* Control characters in the formatted text are escaped. */
 void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* To the system's log whatever the target, and to the target too when that is another one. */
+/* To the system's log whatever the target, and to the target too when log_open chose another one:
+ * a command has sentences for its user. */
 void log_system(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_event(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -24,6 +24,7 @@ _Static_assert(LOG_LINE_LIMIT == 4 * TEXT_LIMIT + 1, "every byte escaped, and th
 
 static atomic_int target = LOG_TARGET_STDERR;
 static atomic_int threshold = LOG_LEVEL_WARNING;
+static atomic_bool chosen;          /* log_open was called: somebody reads the target as a log */
 
 bool log_target_parse(const char *word, enum log_target *out)
 {
@@ -43,6 +44,7 @@ void log_open(enum log_target to, enum log_level least)
 {
     atomic_store(&threshold, (int)least);
     atomic_store(&target, (int)to);
+    atomic_store(&chosen, true);
 }
 
 /* Length of the UTF-8 character at p that may be printed as it is, else 0. */
@@ -163,7 +165,7 @@ void log_system(enum log_level level, const char *format, ...)
     size_t len = compose(format, args, line);
     va_end(args);
     log_to_system(elsewhere ? LOG_TARGET_SYSTEM : to, level, line, len);
-    if (elsewhere && (int)level <= atomic_load(&threshold))
+    if (elsewhere && atomic_load(&chosen) && (int)level <= atomic_load(&threshold))
         put(to, level, line, len);
     errno = saved;
 }

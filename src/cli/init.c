@@ -230,7 +230,8 @@ static int confirm(const struct init *in, const uint8_t recovery[KEY_SIZE])
             rc = 0;
             break;
         }
-        fprintf(stderr, _("ecluse: that is not group %d of the key\n"), group);
+        if (!in->confirm_command)   /* a program sees that it is asked again */
+            fprintf(stderr, _("ecluse: that is not group %d of the key\n"), group);
     }
     for (size_t k = 0; k < ARRAY_SIZE(ends); k++)
         sigaction(ends[k], &old[k], NULL);

@@ -127,6 +127,8 @@ static void number_json(const char *key, uint64_t value)
 
 static void report_json(const struct transfer *t, int error)
 {
+    unsigned long long ms = (unsigned long long)(seconds_since(&t->began) * 1000);
+
     printf("%s],\n  \"command\": \"%s\", \"dry_run\": %s, \"owners\": %s", t->listed ? "\n  " : "",
            t->import ? "import" : "export", t->dry_run ? "true" : "false", t->owners ? "true" : "false");
     number_json("files", t->files);
@@ -142,8 +144,7 @@ static void report_json(const struct transfer *t, int error)
     printf(",\n  \"counts\": {");
     for (size_t k = 0; k < LEFT_COUNT; k++)
         printf("%s\"%s\": %llu", k ? ", " : "", reason_names[k], (unsigned long long)t->left[k]);
-    printf("},\n  \"seconds\": %llu.%03u, \"error\": ", (unsigned long long)seconds_since(&t->began),
-           (unsigned)((uint64_t)(seconds_since(&t->began) * 1000) % 1000));
+    printf("},\n  \"seconds\": %llu.%03llu, \"error\": ", ms / 1000, ms % 1000);   /* a point in every locale */
     spell_json(stdout, error ? error_name(error) : "");
     printf("}\n");
 }

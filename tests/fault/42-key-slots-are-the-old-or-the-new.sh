@@ -19,12 +19,11 @@ command_tune() { fault key tune --passfile "$PASS" --milliseconds 500; }
 command_passwd() { fault passwd --passfile "$PASS" --new-passfile "$TMP/new"; }
 fault() { ECLUSE_FAULT=$fault ECLUSE_FAULT_LOG=$TMP/passed "$ECLUSE" "$@" --state "$STATE" "$STORE" >"$TMP/said" 2>&1; }
 
-back() { # the keyring as it was, on its inode's directory
+back() { # the keyring as it was
     rm -f "$DIR"/keyring.new-* "$TMP/made"
     cp "$TMP/kept/$VAULT/keyring" "$DIR/keyring"
 }
 opened_by() { "$ECLUSE" key test --slot "$1" "${@:2}" --state "$STATE" "$STORE" >/dev/null 2>&1; }
-same_slots() { [ "$(key list --json)" = "$(cat "$TMP/old")" ]; }
 
 # Each slot that is there opens with what it should.
 intact() {
@@ -51,7 +50,6 @@ for command in add remove tune passwd; do
         for action in kill torn ENOSPC; do
             for passage in $(seq 20); do
                 back
-                key list --json >"$TMP/old"
                 : >"$TMP/passed"
                 fault=$point:$action:$passage what="$command with $point:$action:$passage" code=0
                 command_$command || code=$?
@@ -63,8 +61,7 @@ for command in add remove tune passwd; do
                     fail "it is said to be done, $what: $(cat "$TMP/said")"
                 # The next change works, and is the only keyring then.
                 fault=''
-                rm -f "$TMP/made"
-                command_remove || same_slots || [ "$command" = remove ] || fail "the next change, $what: $(cat "$TMP/said")"
+                fault key add --keyfile "$KEY" --new-keyfile "$KEY" || fail "the next change, $what: $(cat "$TMP/said")"
                 same "keyrings, $what" keyring "$(cd "$DIR" && echo keyring*)"
             done
             [ "$passage" -lt 20 ] || fail "no end of passages, $what"

@@ -67,7 +67,7 @@ for package in "$TMP"/one/*.deb; do
 done
 
 # Completions: what the help has, in each shell.
-export PATH=$(dirname "$ECLUSE"):$PATH
+PATH=$(dirname "$ECLUSE"):$PATH
 share=$TMP/usr/share
 commands=$(LC_ALL=C "$ECLUSE" help | sed -n 's/^  ecluse \([a-z]*\) .*/\1/p' | sort)
 options=$("$ECLUSE" help check | grep -oE -- '--[a-z][a-z-]*' | sort -u)

@@ -46,6 +46,7 @@ END_TEST
 START_TEST(only_levels_up_to_the_chosen_one_are_written)
 {
     log_info("before log_open");
+    log_system(LOG_LEVEL_ERROR, "ECL-0000 test: for the system's log alone");
     ck_assert_str_eq(written(), "");
     log_open(LOG_TARGET_STDERR, LOG_LEVEL_INFO);
     log_error("e");
