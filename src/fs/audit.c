@@ -33,6 +33,7 @@
 #define TAIL 65536u                  /* looked at for the last record */
 #define RESERVE 65536u
 #define RESERVE_LEAST 16384u
+#define AT_ONCE_PATIENCE 200u        /* milliseconds; locks of the vault may be held */
 
 static const struct { const char *name; bool at_once; } events[AUDIT_EVENT_COUNT] = {
 #define X(id, name, at_once) [AUDIT_##id] = { name, at_once },
@@ -84,8 +85,23 @@ void audit_hash(const char previous[AUDIT_HASH_TEXT], const char *body, size_t l
 
 /* --- what is there ------------------------------------------------------------------------- */
 
+int audit_lock(int fd, int how, unsigned milliseconds)
+{
+    const struct timespec step = { .tv_nsec = 10 * 1000000 };
+
+    while (flock(fd, how | LOCK_NB)) {
+        if (errno != EINTR && errno != EWOULDBLOCK)
+            return -errno;
+        if (milliseconds < 10)
+            return -EBUSY;
+        milliseconds -= 10;
+        nanosleep(&step, NULL);
+    }
+    return 0;
+}
+
 /* Nothing is left in a directory of somebody else, whatever a path led to. */
-static int open_log(struct writing *w)
+static int open_log(struct writing *w, bool at_once)
 {
     struct stat st;
 
@@ -96,9 +112,9 @@ static int open_log(struct writing *w)
     w->fd = openat(w->dir, AUDIT_FILE, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (w->fd < 0)
         return -errno;
-    while (flock(w->fd, LOCK_EX))
-        if (errno != EINTR)
-            return -errno;
+    int rc = audit_lock(w->fd, LOCK_EX, at_once ? AT_ONCE_PATIENCE : AUDIT_PATIENCE);
+    if (rc)
+        return rc;
     if (fstat(w->fd, &st))
         return -errno;
     w->end = (uint64_t)st.st_size;
@@ -313,7 +329,7 @@ static int append(struct writing *w, const struct keyring *keys, enum audit_even
 {
     unsigned long long lost = atomic_exchange(&missed, 0);
 
-    int rc = open_log(w);
+    int rc = open_log(w, events[event].at_once);
     if (!rc && keys)
         rc = audit_head_prepare(w->dir);
     if (!rc)

@@ -22,6 +22,10 @@ extern const char audit_no_hash[AUDIT_HASH_TEXT];
 int audit_read_locked(int dir, int (*visit)(void *ctx, const struct audit_record *r, const char *line), void *ctx,
                       struct audit_report *out);
 
+/* flock(2) with an end to patience: -EBUSY. Whoever may open the file could hold it for ever. */
+#define AUDIT_PATIENCE 5000          /* milliseconds */
+int audit_lock(int fd, int how, unsigned milliseconds);
+
 /* --- audit_head.c ------------------------------------------------------------------------ */
 
 /* The last record that a holder of the keys wrote: its number, where it ends in the

@@ -74,14 +74,6 @@ int audit_head_check(const struct audit_head *h, const struct keyring *keys)
 
 /* --- the file ------------------------------------------------------------------------------ */
 
-static int lock(int fd, int how)
-{
-    while (flock(fd, how))
-        if (errno != EINTR)
-            return -errno;
-    return 0;
-}
-
 static int read_fd(int fd, struct audit_head *out)
 {
     char text[HEAD_BYTES + 1];
@@ -97,7 +89,7 @@ int audit_head_read(int dir, struct audit_head *out)
     int fd = openat(dir, AUDIT_HEAD, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return errno == ELOOP ? E_FORMAT : -errno;
-    int rc = lock(fd, LOCK_SH);
+    int rc = audit_lock(fd, LOCK_SH, AUDIT_PATIENCE);
     if (!rc)
         rc = read_fd(fd, out);
     close(fd);
@@ -125,7 +117,7 @@ int audit_head_write(int dir, const struct keyring *keys, struct audit_head *h, 
     int fd = openat(dir, AUDIT_HEAD, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    rc = lock(fd, LOCK_EX);
+    rc = audit_lock(fd, LOCK_EX, AUDIT_PATIENCE);
     bool later = !rc && !anew && read_fd(fd, &there) == 0 && audit_head_check(&there, keys) == 0 && there.end > h->end;
     if (!rc && !later) {
         snprintf(text, sizeof text, "%020llu %020llu %s %s\n", (unsigned long long)h->seq, (unsigned long long)h->end,

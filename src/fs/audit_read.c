@@ -227,9 +227,7 @@ static int open_log(struct reading *g, int dir, bool locked, FILE **out)
     int fd = openat(dir, AUDIT_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int rc = 0;
-    while (!rc && !locked && flock(fd, LOCK_SH))
-        rc = errno == EINTR ? 0 : -errno;
+    int rc = locked ? 0 : audit_lock(fd, LOCK_SH, AUDIT_PATIENCE);
     if (!rc && fstat(fd, &st))
         rc = -errno;
     if (!rc && !S_ISREG(st.st_mode))

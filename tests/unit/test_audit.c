@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -186,6 +187,25 @@ START_TEST(what_cannot_be_noted_is_counted)
 }
 END_TEST
 
+START_TEST(whoever_holds_the_lock_holds_up_nobody_for_long)
+{
+    struct timespec before, after;
+    struct audit_report r;
+
+    ck_assert_int_eq(audit_append(dir, keys, AUDIT_MOUNTED, 0, NULL), 0);
+    int other = openat(dir, "audit", O_RDONLY);
+    ck_assert_int_eq(flock(other, LOCK_EX), 0);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    ck_assert_int_eq(audit_append(dir, NULL, AUDIT_ALARM, E_AUTH, NULL), -EBUSY);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    ck_assert_int_le(after.tv_sec - before.tv_sec, 2);
+    close(other);
+    ck_assert_int_eq(audit_append(dir, keys, AUDIT_UNMOUNTED, 0, NULL), 0);
+    ck_assert_int_eq(harm(keys, &r), AUDIT_WHOLE);
+    ck_assert_uint_eq(r.records, 4);     /* log-begun, mounted, log-missed, unmounted */
+}
+END_TEST
+
 START_TEST(a_record_has_one_form)
 {
     static const char tail[] = ",\"hash\":\"00000000000000000000000000000000000000000000000000000000000000ff\"}";
@@ -237,6 +257,7 @@ int main(void)
     tcase_add_test(t, a_head_of_other_keys_is_forged);
     tcase_add_test(t, another_vaults_log_is_not_this_ones);
     tcase_add_test(t, what_cannot_be_noted_is_counted);
+    tcase_add_test(t, whoever_holds_the_lock_holds_up_nobody_for_long);
     tcase_add_test(t, a_record_has_one_form);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
