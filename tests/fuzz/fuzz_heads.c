@@ -6,7 +6,7 @@
  *
  *   clang -fsanitize=fuzzer,address,undefined -Iinclude -Isrc … fuzz_heads.c
  */
-#include <fs/internal.h>
+#include <fs/seen.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
