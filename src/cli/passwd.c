@@ -160,7 +160,7 @@ static int check_policy(const struct passwd *p)
 static int change(struct passwd *p, struct vault_ref *v)
 {
     bool passphrase = p->new.passfile || !p->add_keyfile;
-    struct slot_info old;
+    struct slot_info old = { 0 };
 
     int rc = unlock(p, v);
     if (!rc && passphrase && choose(p, v->state.keys, &old))
