@@ -101,9 +101,9 @@ rm -rf "$TMP/fr"
 
 # Progress, where there is a terminal.
 "$TOOLS/terminal" -- "$ECLUSE" salvage --recovery-file "$SHEET" "$STORE" "$TMP/shown" >"$TMP/said" || true
-grep -q 'Reading the store: 0 %' "$TMP/said" || fail "no progress is shown: $(cat "$TMP/said")"
+grep -q 'Reading the store: 0%' "$TMP/said" || fail "no progress is shown: $(cat "$TMP/said")"
 "$TOOLS/terminal" -- "$ECLUSE" check --recovery-file "$SHEET" "$STORE" >"$TMP/said" || true
-grep -q 'Checking objects: 0 %' "$TMP/said" || fail "no progress is shown: $(cat "$TMP/said")"
+grep -q 'Checking objects: 0%' "$TMP/said" || fail "no progress is shown: $(cat "$TMP/said")"
 rm -rf "$TMP/shown"
 
 # With the passphrase of this device's state, and as JSON.
