@@ -62,6 +62,7 @@ struct disk {
     int fail_how;               /* errno, FAIL_SHORT, FAIL_TORN */
     atomic_long passages[CALL_COUNT];
     atomic_long failed;         /* calls that were made to fail */
+    atomic_long aside;          /* of these, syncs of the audit log, for which nobody waits */
     bool cross;                 /* a rename into another directory: EXDEV */
     bool recording, overflow;
     atomic_flag lock;
