@@ -40,7 +40,7 @@ void report_third_parties(struct report_form *form)
     list(form, _("They could learn:"), could, ARRAY_SIZE(could));
     list(form, _("They could not learn from the store, without a key:"), not, ARRAY_SIZE(not));
     form->say(form, _("They can withhold or delete objects. Objects that they alter, swap or replay give an error and an "
-                      "alarm, not wrong bytes."), false);
+                      "alarm when they are read, not wrong bytes."), false);
     form->say(form, _("This does not hold for copies made in the clear before the vault, nor for who has the recovery key, or "
                       "this device and a secret that opens it."), false);
 }

@@ -139,7 +139,7 @@ static void tell_vault(const struct report_facts *f, struct report_form *form)
     }
     item(form, _("Encryption"), "%s", f->vault.vault.suite == SUITE_AES_256_GCM ? "AES-256-GCM" : "ChaCha20-Poly1305");
     form->say(form, _("Identifier, encryption and format are what the header of the store says; it is compared with the "
-                      "keys at each mount and each check."), false);
+                      "keys at each mount, and at each check with keys."), false);
 }
 
 /* --- what the store holds ------------------------------------------------------------------- */
@@ -312,8 +312,8 @@ static void tell_log(const struct report_facts *f, struct report_form *form)
     AUDIT_EVENTS(X)
 #undef X
     form->table_end(form);
-    form->say(form, _("Whoever writes the head down today can show later that nothing before it was changed: “ecluse audit "
-                      "verify” shows the same words as long as no event follows."), false);
+    form->say(form, _("The head, written down elsewhere today, shows later whether what was noted until now was changed: “ecluse audit "
+                      "show --json” must still hold that record."), false);
 }
 
 /* --- all of it ------------------------------------------------------------------------------------------ */
