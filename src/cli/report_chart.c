@@ -4,7 +4,7 @@
  *
  * A step at each publication or removal, or, when there are many, at the last one of each part
  * of the time: the very rows of the table below it, which is its alternative for whoever does
- * not see it.
+ * not see it.  Whole numbers only: a decimal comma of the user's locale would be no SVG.
  */
 #include "report.h"
 
@@ -28,21 +28,21 @@ static uint64_t step_for(uint64_t most)
     return step;
 }
 
-static double x_of(const struct frame *m, int64_t time)
+/* A clock that went back stays at the edge. */
+static int x_of(const struct frame *m, int64_t time)
 {
-    double span = m->last > m->first ? (double)(m->last - m->first) : 1;
-    double part = time <= m->first ? 0 : time >= m->last ? 1 : (double)(time - m->first) / span;
-    return LEFT + part * (WIDTH - LEFT - RIGHT);
+    double part = time <= m->first ? 0 : time >= m->last ? 1 : (double)(time - m->first) / (double)(m->last - m->first);
+    return LEFT + (int)(part * (WIDTH - LEFT - RIGHT));
 }
 
-static double y_of(const struct frame *m, uint64_t bytes)
+static int y_of(const struct frame *m, uint64_t bytes)
 {
-    return TOP + (1 - (double)bytes / (double)m->top) * (HEIGHT - TOP - BOTTOM);
+    return HEIGHT - BOTTOM - (int)((double)bytes / (double)m->top * (HEIGHT - TOP - BOTTOM));
 }
 
-static void put_text(FILE *out, double x, double y, const char *anchor, const char *text)
+static void put_text(FILE *out, int x, int y, const char *anchor, const char *text)
 {
-    fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
+    fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">", x, y, anchor);
     report_escape(out, text);
     fputs("</text>\n", out);
 }
@@ -52,8 +52,8 @@ static void put_axes(FILE *out, const struct frame *m)
     char words[WORDS_MAX];
 
     for (uint64_t v = 0; v <= m->top; v += m->step) {
-        double y = y_of(m, v);
-        fprintf(out, "<path d=\"M%d %.1fH%d\" stroke=\"%s\"/>\n", LEFT, y, WIDTH - RIGHT, v ? "#b8b8b8" : "#111");
+        int y = y_of(m, v);
+        fprintf(out, "<path d=\"M%d %dH%d\" stroke=\"%s\"/>\n", LEFT, y, WIDTH - RIGHT, v ? "#b8b8b8" : "#111");
         put_text(out, LEFT - 8, y + 4, "end", words_for_size(v, words));
     }
     put_text(out, LEFT, HEIGHT - 12, "start", words_for_time(m->first, words));
@@ -62,10 +62,10 @@ static void put_axes(FILE *out, const struct frame *m)
 
 static void put_steps(FILE *out, const struct frame *m, const struct report_point *points, size_t count)
 {
-    fprintf(out, "%.1f %.1f", x_of(m, m->first), y_of(m, 0));
+    fprintf(out, "%d %d", x_of(m, m->first), y_of(m, 0));
     for (size_t k = 0; k < count; k++)
-        fprintf(out, "H%.1fV%.1f", x_of(m, points[k].time), y_of(m, points[k].bytes));
-    fprintf(out, "H%.1f", x_of(m, m->last));
+        fprintf(out, "H%dV%d", x_of(m, points[k].time), y_of(m, points[k].bytes));
+    fprintf(out, "H%d", x_of(m, m->last));
 }
 
 void report_chart(FILE *out, const struct report_facts *f, const char *prefix)
@@ -94,7 +94,7 @@ void report_chart(FILE *out, const struct report_facts *f, const char *prefix)
     put_axes(out, &m);
     fputs("<path fill=\"#0b4a6f\" fill-opacity=\".18\" d=\"M", out);
     put_steps(out, &m, points, count);
-    fprintf(out, "V%.1fz\"/>\n<path fill=\"none\" stroke=\"#0b4a6f\" stroke-width=\"2.5\" d=\"M", y_of(&m, 0));
+    fprintf(out, "V%dz\"/>\n<path fill=\"none\" stroke=\"#0b4a6f\" stroke-width=\"2.5\" d=\"M", y_of(&m, 0));
     put_steps(out, &m, points, count);
     fputs("\"/>\n</svg>\n<figcaption>", out);
     report_escape(out, _("Size of what this device has put into the store, over time"));

@@ -170,7 +170,7 @@ static const char style[] =
     "h2{font-size:1.2em;color:#0b4a6f;margin:1.8em 0 .5em;break-after:avoid}h3{font-size:1em;margin:1em 0 .3em;"
     "break-after:avoid}\n"
     "dl{display:grid;grid-template-columns:minmax(8em,max-content) 1fr;gap:.15em 1.4em;margin:.6em 0}dt{font-weight:bold;"
-    "max-width:17em}dd{margin:0;min-width:0;overflow-wrap:anywhere}\n"
+    "max-width:20em}dd{margin:0;min-width:0;overflow-wrap:anywhere}\n"
     "p,ul{margin:.6em 0}li{margin:.2em 0}\n"
     ".warning{border-left:5px solid #9a3b00;background:#fff4ea;padding:.5em .8em}\n"
     "table{border-collapse:collapse;width:100%;margin:1em 0;font-size:.92em}caption{text-align:left;font-weight:bold;"

@@ -149,7 +149,7 @@ static void tell_sizes(const struct report_facts *f, struct report_form *form)
     static const struct report_column columns[] = { { N_("Size of the object"), false }, { N_("Objects"), true } };
     char size[WORDS_MAX];
 
-    form->table(form, _("Objects by size, all that their host can tell apart"), columns, ARRAY_SIZE(columns));
+    form->table(form, _("Objects by size, as their host sees them"), columns, ARRAY_SIZE(columns));
     for (unsigned k = 0; k <= REPORT_SIZES; k++) {
         unsigned kib = 64u << k;
         if (!f->sizes[k])
