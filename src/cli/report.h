@@ -34,7 +34,7 @@ struct report_facts {
     int64_t now;
     uint64_t objects, bytes, foreign;
     uint64_t sizes[REPORT_SIZES + 1];   /* the last: of no such size */
-    int state;                     /* 0, or why this device's state cannot be read */
+    int state;                     /* 0, or E_STATE_MISSING */
     int keyring;                   /* the same of its keyring */
     struct audit_report log;       /* and what follows: with a state */
     int64_t made;                  /* 0: not noted */

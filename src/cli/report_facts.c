@@ -133,9 +133,14 @@ static int read_state(struct report_facts *f)
     struct unlocked *u = &f->vault;
 
     int dir = open(u->state_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0) {
-        f->state = errno == ENOENT ? E_STATE_MISSING : -errno;
+    if (dir < 0 && errno == ENOENT) {
+        f->state = E_STATE_MISSING;
         return 0;
+    }
+    if (dir < 0) {
+        int error = -errno;
+        snprintf(u->blamed, sizeof u->blamed, "%s", u->state_path);
+        return error;
     }
     f->keyring = keyring_load(&u->own, dir, "keyring");
     if (!f->keyring && !id_equal(keyring_vault(u->own), &u->vault.vault))

@@ -3,8 +3,7 @@
  * A report as a page: for a browser, on a screen, on paper and for a screen reader, in both
  * languages, without scripts and without anything from elsewhere.
  *
- * It is XML as well as HTML, so that any tool can read it.  The sentences are gone through
- * twice for each language, once for the table of contents.  Whatever others chose (paths,
+ * It is XML as well as HTML, so that any tool can read it.  Whatever others chose (paths,
  * labels, the computer's name) is spelled and escaped.
  */
 #include "report.h"
@@ -12,6 +11,7 @@
 
 struct page {
     struct report_form form;       /* first: callbacks get its address */
+    FILE *contents;                /* the table of contents, as sections come */
     const char *language;          /* also the prefix of ids */
     bool section;                  /* one is open */
 };
@@ -63,6 +63,8 @@ static void heading(struct report_form *form, const char *id, const char *text)
     end_section(p);
     fprintf(form->out, "<section aria-labelledby=\"%s-%s\">\n<h2 id=\"%s-%s\">", p->language, id, p->language, id);
     put_element(form->out, "", text, "</h2>\n");
+    fprintf(p->contents, "<li><a href=\"#%s-%s\">", p->language, id);
+    put_element(p->contents, "", text, "</a></li>\n");
     p->section = true;
 }
 
@@ -127,38 +129,6 @@ static void chart(struct report_form *form, const struct report_facts *f)
     report_chart(form->out, f, ((struct page *)form)->language);
 }
 
-/* --- the table of contents ---------------------------------------------------------------- */
-
-static void contents_heading(struct report_form *form, const char *id, const char *text)
-{
-    fprintf(form->out, "<li><a href=\"#%s-%s\">", ((struct page *)form)->language, id);
-    put_element(form->out, "", text, "</a></li>\n");
-}
-static void no_item(struct report_form *form, const char *label, const char *value)
-{
-    (void)form, (void)label, (void)value;
-}
-static void no_say(struct report_form *form, const char *text, bool warning)
-{
-    (void)form, (void)text, (void)warning;
-}
-static void no_list(struct report_form *form, const char *title, const char *const *items, size_t count)
-{
-    (void)form, (void)title, (void)items, (void)count;
-}
-static void no_table(struct report_form *form, const char *caption, const struct report_column *columns, size_t count)
-{
-    (void)form, (void)caption, (void)columns, (void)count;
-}
-static void no_row(struct report_form *form, const char *const *cells)
-{
-    (void)form, (void)cells;
-}
-static void no_end(struct report_form *form)
-{
-    (void)form;
-}
-
 /* --- the page --------------------------------------------------------------------------------- */
 
 static const char style[] =
@@ -185,29 +155,41 @@ static const char style[] =
     ".languages{display:none}.language+.language{break-before:page;border:0;margin:0;padding:0}"
     "h2{margin-top:1.2em}*{print-color-adjust:exact}}\n";
 
-static void put_language(FILE *out, const struct report_facts *f, const char *language)
+/* The sections into `body`, and links to them into `contents`, which the caller frees. -ENOMEM. */
+static int tell_sections(const struct report_facts *f, const char *language, char **body, char **contents)
 {
-    struct page all = {
-        .form = { .out = out, .heading = heading, .item = item, .say = say, .list = list, .table = table, .row = row,
-                  .table_end = table_end, .chart = chart },
-        .language = language,
-    };
-    struct page contents = {
-        .form = { .out = out, .heading = contents_heading, .item = no_item, .say = no_say, .list = no_list,
-                  .table = no_table, .row = no_row, .table_end = no_end },
-        .language = language,
+    size_t body_len, contents_len;
+    struct page p = {
+        .form = { .out = open_memstream(body, &body_len), .heading = heading, .item = item, .say = say, .list = list,
+                  .table = table, .row = row, .table_end = table_end, .chart = chart },
+        .contents = open_memstream(contents, &contents_len), .language = language,
     };
 
+    if (p.form.out && p.contents) {
+        report_tell(f, &p.form);
+        end_section(&p);
+    }
+    bool failed = !p.form.out || fclose(p.form.out);
+    failed |= !p.contents || fclose(p.contents);
+    return failed ? -ENOMEM : 0;
+}
+
+static int put_language(FILE *out, const struct report_facts *f, const char *language)
+{
+    char *body = NULL, *contents = NULL;
+
     message_language(language);
-    fprintf(out, "<div class=\"language\" lang=\"%s\" id=\"%s\">\n", _("en"), language);
-    put_element(out, "<h1>", report_title(), "</h1>\n");
-    fprintf(out, "<nav aria-labelledby=\"%s-contents\">\n<h2 id=\"%s-contents\">", language, language);
-    put_element(out, "", _("Contents"), "</h2>\n<ul>\n");
-    report_tell(f, &contents.form);
-    fputs("</ul>\n</nav>\n", out);
-    report_tell(f, &all.form);
-    end_section(&all);
-    fputs("</div>\n", out);
+    int rc = tell_sections(f, language, &body, &contents);
+    if (!rc) {
+        fprintf(out, "<div class=\"language\" lang=\"%s\" id=\"%s\">\n", _("en"), language);
+        put_element(out, "<h1>", report_title(), "</h1>\n");
+        fprintf(out, "<nav aria-labelledby=\"%s-contents\">\n<h2 id=\"%s-contents\">", language, language);
+        put_element(out, "", _("Contents"), "</h2>\n<ul>\n");
+        fprintf(out, "%s</ul>\n</nav>\n%s</div>\n", contents, body);
+    }
+    free(body);
+    free(contents);
+    return rc;
 }
 
 int report_html(const struct report_facts *f, char **page, size_t *len)
@@ -228,14 +210,16 @@ int report_html(const struct report_facts *f, char **page, size_t *len)
                  "<li><a href=\"#fr\" lang=\"fr\" hreflang=\"fr\">Français</a></li>\n"
                  "<li><a href=\"#en\" lang=\"en\" hreflang=\"en\">English</a></li>\n</ul>\n</nav>\n<main>\n",
             french_first ? "fr" : "en", style);
-    put_language(out, f, french_first ? "fr" : "en");
-    put_language(out, f, french_first ? "en" : "fr");
+    int rc = put_language(out, f, french_first ? "fr" : "en");
+    if (!rc)
+        rc = put_language(out, f, french_first ? "en" : "fr");
     message_language(french_first ? "fr" : "en");
     fputs("</main>\n</body>\n</html>\n", out);
-    bool failed = ferror(out);
-    if (!fclose(out) && !failed)
+    if (fclose(out))
+        rc = -ENOMEM;
+    if (!rc)
         return 0;
     free(*page);
     *page = NULL;
-    return -ENOMEM;
+    return rc;
 }

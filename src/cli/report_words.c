@@ -2,8 +2,8 @@
 /*
  * A report in sentences of the language of the moment: what was found.
  *
- * Each fact says where it comes from and what it is worth.  A check that was never made, or
- * long ago, is said to be so: silence would pass for a good verdict.
+ * Each fact says where it comes from and what it is worth.  A check that is not noted, or is
+ * old, is said to be so: silence would pass for a good verdict.
  */
 #include "report.h"
 #include "key.h"
@@ -100,7 +100,7 @@ static void tell_summary(const struct report_facts *f, struct report_form *form)
     if (f->state)
         item(form, _("Last check"), "%s", _("not known here"));
     else if (!last->time)
-        item(form, _("Last check"), "%s", _("never made on this device"));
+        item(form, _("Last check"), "%s", _("none is noted on this device"));
     else
         /* TRANSLATORS: the verdict of a check, and its date */
         item(form, _("Last check"), _("%s, on %s"), verdict_words(last), words_for_time(last->time, date));
@@ -112,7 +112,7 @@ static void tell_summary(const struct report_facts *f, struct report_form *form)
         say(form, true, _("This device knows nothing of the vault (%s): checks, key slots and the audit log are on the "
                           "devices where it is used. What follows is what the store alone tells."), error_sentence(f->state));
     else if (!last->time)
-        form->say(form, _("No check of the store was ever made on this device: whether all of it is there and unaltered "
+        form->say(form, _("No check of the store is noted on this device: whether all of it is there and unaltered "
                           "is not known. “ecluse check” tells."), true);
     else if (last->older || strcmp(last->verdict, "ok"))
         form->say(form, _("The last check found something wrong."), true);
@@ -224,7 +224,7 @@ static void tell_checks(const struct report_facts *f, struct report_form *form)
     form->table(form, _("The last check of each kind on this device"), columns, ARRAY_SIZE(columns));
     for (size_t k = 0; k < REPORT_KINDS; k++) {
         const struct report_check *c = &f->checks[k];
-        form->row(form, (const char *const[]){ _(names[k]), words_for_time(c->time, date),
+        form->row(form, (const char *const[]){ _(names[k]), c->time ? words_for_time(c->time, date) : _("not noted"),
                                                c->time ? verdict_words(c) : "–", c->time ? figure(c->objects) : "–" });
     }
     form->table_end(form);
@@ -236,7 +236,7 @@ static void tell_checks(const struct report_facts *f, struct report_form *form)
                 figure(c->foreign), figure(c->not_arrived), figure(c->damaged), figure(c->attack));
     }
     if (!f->checks[REPORT_CONTENTS].time)
-        form->say(form, _("The contents were never opened by a check on this device: “ecluse check --read-data” does."), true);
+        form->say(form, _("No check that opened the contents is noted on this device: “ecluse check --read-data” does so."), true);
     form->say(form, _("A check speaks of its moment only. It is noted by the device that made it, not by the store."), false);
 }
 
@@ -312,8 +312,8 @@ static void tell_log(const struct report_facts *f, struct report_form *form)
     AUDIT_EVENTS(X)
 #undef X
     form->table_end(form);
-    form->say(form, _("The head, written down elsewhere today, shows later whether what was noted until now was changed: “ecluse audit "
-                      "show --json” must still hold that record."), false);
+    form->say(form, _("The head, written down elsewhere today, shows later whether what was noted until now was changed: "
+                      "“ecluse audit show --json” must still hold that record."), false);
 }
 
 /* --- all of it ------------------------------------------------------------------------------------------ */
