@@ -28,7 +28,6 @@ static uint64_t step_for(uint64_t most)
     return step;
 }
 
-/* A clock that went back stays at the edge. */
 static int x_of(const struct frame *m, int64_t time)
 {
     double part = time <= m->first ? 0 : time >= m->last ? 1 : (double)(time - m->first) / (double)(m->last - m->first);
@@ -62,9 +61,14 @@ static void put_axes(FILE *out, const struct frame *m)
 
 static void put_steps(FILE *out, const struct frame *m, const struct report_point *points, size_t count)
 {
-    fprintf(out, "%d %d", x_of(m, m->first), y_of(m, 0));
-    for (size_t k = 0; k < count; k++)
-        fprintf(out, "H%dV%d", x_of(m, points[k].time), y_of(m, points[k].bytes));
+    int at = x_of(m, m->first);
+
+    fprintf(out, "%d %d", at, y_of(m, 0));
+    for (size_t k = 0; k < count; k++) {
+        int x = x_of(m, points[k].time);
+        at = x > at ? x : at;      /* the line never goes back, as a clock may */
+        fprintf(out, "H%dV%d", at, y_of(m, points[k].bytes));
+    }
     fprintf(out, "H%d", x_of(m, m->last));
 }
 

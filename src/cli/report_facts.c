@@ -2,7 +2,7 @@
 /*
  * The facts of a report: what the store holds, and what this device has noted of it.
  *
- * No secret is needed and no lock is taken, so it works while the vault is mounted.  Each
+ * No secret is needed, nor the state's lock, so it works while the vault is mounted.  Each
  * fact says no more than its source: the header and the key slots are not authenticated, and
  * of the audit log nothing counts that stands behind a break of its chain.
  */
