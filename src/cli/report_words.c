@@ -109,8 +109,8 @@ static void tell_summary(const struct report_facts *f, struct report_form *form)
     form->say(form, _("The host of the store, and whoever copies it, has ciphertext only: what it can learn all the same "
                       "is listed below."), false);
     if (f->state)
-        say(form, true, _("This device knows nothing of the vault (%s): checks, key slots and the audit log are on the "
-                          "devices where it is used. What follows is what the store alone tells."), error_sentence(f->state));
+        form->say(form, _("This device knows nothing of the vault: checks, key slots and the audit log are on the "
+                          "devices where it is used. What follows is what the store alone tells."), true);
     else if (!last->time)
         form->say(form, _("No check of the store is noted on this device: whether all of it is there and unaltered "
                           "is not known. “ecluse check” tells."), true);
