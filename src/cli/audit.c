@@ -97,6 +97,17 @@ static const struct words values[] = {
     { "log-cut", N_("records are missing at its end") }, { "log-differs", N_("it holds other records") },
 };
 
+const char *audit_event_words(const char *event, bool failed)
+{
+    const char *words = failed ? find(failures, ARRAY_SIZE(failures), event) : event;
+    return words == event ? find(events, ARRAY_SIZE(events), event) : words;
+}
+
+const char *audit_value_words(const char *word)
+{
+    return find(values, ARRAY_SIZE(values), word);
+}
+
 /* The sentence for the name of an error. */
 static const char *outcome_words(const char *name)
 {
@@ -122,7 +133,7 @@ static void show_fields(const struct audit_record *r)
         /* TRANSLATORS: a detail of an event: its label, then its value */
         printf(_(", %s: "), find(labels, ARRAY_SIZE(labels), name));
         if (r->fields[k].is_word)
-            printf("%s", find(values, ARRAY_SIZE(values), r->fields[k].word));
+            printf("%s", audit_value_words(r->fields[k].word));
         else if (strcmp(name, "bytes") == 0)
             printf("%s", words_for_size(r->fields[k].number, size));
         else
@@ -142,8 +153,7 @@ static int show_record(void *ctx, const struct audit_record *r, const char *line
     if (a->json)
         return printf("%s\n", line) < 0 ? -EIO : 0;
     bool failed = strcmp(r->outcome, "ok");
-    const char *what = failed ? find(failures, ARRAY_SIZE(failures), r->event) : r->event;
-    printf("%s  %s", words_for_time(r->time, when), find(events, ARRAY_SIZE(events), what));
+    printf("%s  %s", words_for_time(r->time, when), audit_event_words(r->event, failed));
     if (failed)
         printf(_(": %s"), outcome_words(r->outcome));
     show_fields(r);
@@ -153,8 +163,7 @@ static int show_record(void *ctx, const struct audit_record *r, const char *line
 
 /* --- verdicts ---------------------------------------------------------------------------------- */
 
-/* What is wrong; NULL when nothing is. */
-static const char *harm_words(enum audit_harm harm)
+const char *audit_harm_words(enum audit_harm harm)
 {
     switch (harm) {
     case AUDIT_WHOLE: return NULL;
@@ -169,28 +178,34 @@ static const char *harm_words(enum audit_harm harm)
     return NULL;
 }
 
-static int complain_harm(const struct audit *a, const struct audit_report *r)
+int audit_complain(const char *store, const struct audit_report *r)
 {
-    const char *words = harm_words(r->harm);
+    const char *words = audit_harm_words(r->harm);
 
     if (!words)
         return EXIT_DONE;
     fflush(stdout);
     if (r->harm == AUDIT_BROKEN)
-        fprintf(stderr, _("ecluse: %s: line %llu: %s\n"), a->store, (unsigned long long)r->line, words);
+        fprintf(stderr, _("ecluse: %s: line %llu: %s\n"), store, (unsigned long long)r->line, words);
     else
-        fprintf(stderr, _("ecluse: %s: %s\n"), a->store, words);
+        fprintf(stderr, _("ecluse: %s: %s\n"), store, words);
     return EXIT_INTEGRITY;
+}
+
+void audit_phrase(const char hash[AUDIT_HASH_TEXT], char out[PHRASE_TEXT])
+{
+    uint8_t start[4];
+
+    for (size_t k = 0; k < sizeof start; k++)
+        start[k] = (uint8_t)strtoul((char[]){ hash[2 * k], hash[2 * k + 1], 0 }, NULL, 16);
+    phrase_for(start, out);
 }
 
 static void say_whole(const struct audit *a, const struct audit_report *r)
 {
     char first[WORDS_MAX], last[WORDS_MAX], phrase[PHRASE_TEXT];
-    uint8_t start[4];
 
-    for (size_t k = 0; k < sizeof start; k++)
-        start[k] = (uint8_t)strtoul((char[]){ r->hash[2 * k], r->hash[2 * k + 1], 0 }, NULL, 16);
-    phrase_for(start, phrase);
+    audit_phrase(r->hash, phrase);
     printf(_("The audit log is whole: %llu records, from %s to %s.\n"), (unsigned long long)r->records,
            words_for_time(r->first, first), words_for_time(r->last, last));
     if (a->unlock)
@@ -280,7 +295,7 @@ static int show(struct audit *a)
         return complain(rc, a->vault.state_path);
     if (!a->json && !a->shown && r.harm == AUDIT_WHOLE)
         printf("%s", _("Nothing was noted since then.\n"));
-    return complain_harm(a, &r);
+    return audit_complain(a->store, &r);
 }
 
 /* The keyring alone: a daemon may hold the state. Judged first, noted afterwards. */
@@ -313,7 +328,7 @@ static int verify(struct audit *a)
     int rc = a->unlock ? verify_unlocked(a, &r)
                        : complain(audit_read(a->dir, &a->vault.vault.vault, NULL, NULL, NULL, &r), a->vault.state_path);
     if (!rc)
-        rc = complain_harm(a, &r);
+        rc = audit_complain(a->store, &r);
     if (!rc)
         say_whole(a, &r);
     return rc;

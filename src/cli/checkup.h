@@ -62,6 +62,18 @@ struct keyring *unlocked_keyring(const struct unlocked *u);
 int unlocked_check(const struct unlocked *u, const struct keyring *k);
 void unlocked_close(struct unlocked *u);
 
+/* --- audit.c: its words --------------------------------------------------------------- */
+
+/* Events, words that records hold, what is wrong with a log (NULL: nothing). Names that a
+ * later version wrote come back as they are. */
+const char *audit_event_words(const char *event, bool failed);
+const char *audit_value_words(const char *word);
+const char *audit_harm_words(enum audit_harm harm);
+/* Says so; EXIT_DONE or EXIT_INTEGRITY. */
+int audit_complain(const char *store, const struct audit_report *r);
+/* Four words for a head. */
+void audit_phrase(const char hash[AUDIT_HASH_TEXT], char out[PHRASE_TEXT]);
+
 /* --- progress.c: a line that is written over, on a terminal only -------------------------- */
 
 struct progress { struct timespec shown; bool drawn; const char *label; };

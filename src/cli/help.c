@@ -185,6 +185,17 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  --retry           says that the last one was wrong\n"
       "  --with MEANS      by this means only\n"
       "  --probe           asks nothing; exit code 0 when there can be a window\n") },
+    { "report", N_(
+      "ecluse report [--html FILE] [--json] [--state DIR] STORE\n"
+      "\n"
+      "What can be said of a vault to whoever answers for personal information: since when,\n"
+      "what the store holds, the last checks, what third parties could and could not learn,\n"
+      "key slots, the audit log, versions, and what all this does not prove. Needs no secret;\n"
+      "the vault may be mounted. Exit code 8 when the audit log is not whole.\n"
+      "\n"
+      "  --html FILE       a page to keep and to print, in French and English, in a new file\n"
+      "  --json            for programs; goes with --html\n"
+      "  --state DIR       where the local state is\n") },
     { "audit", N_(
       "ecluse audit show [--since DATE] [--json] [--state DIR] STORE\n"
       "ecluse audit verify [--unlock | --passfile F | --extpass COMMAND | --keyfile F]\n"
@@ -264,6 +275,7 @@ static void overview(void)
         "  ecluse salvage STORE FOLDER       contents of files when publications are lost\n"
         "  ecluse accept --older STORE       accepts a store that was restored from a backup\n"
         "  ecluse audit show STORE           who opened the vault, and what was done\n"
+        "  ecluse report --html FILE STORE   a page on the vault, for a privacy officer\n"
         "  ecluse doctor [STORE]             will a vault work here?\n"
         "  ecluse policy check               what the policy of this computer allows\n"
         "  ecluse askpass                    asks for a passphrase in a window, for --extpass\n"

@@ -32,7 +32,7 @@
 /* Finds out the user's language; before anything is said. */
 void message_start(void);
 bool message_is_french(void);
-/* From now on that one, "fr" or "en", whatever the environment says. */
+/* From now on that one, "fr" or "en", for people, whatever the environment says. */
 void message_language(const char *language);
 /* "ecluse: SUBJECT: SENTENCE"; returns the exit code of the error. */
 int complain(int error, const char *subject);
@@ -109,6 +109,9 @@ int path_real(const char *path, char out[PATH_MAX]);
 bool path_within(const char *path, const char *outer);
 /* Syncs the directory in which `path`, which exists, is. */
 int path_sync_parent(const char *path, enum fault_point point);
+/* Makes the file `path`, mode 0600 and durable; -EEXIST when something is there. Whole or,
+ * after an error, not at all. */
+int path_write_new(const char *path, const void *bytes, size_t len, enum fault_point point);
 
 /* --- secret.c ------------------------------------------------------------------------------ */
 
@@ -230,6 +233,7 @@ int command_flush(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_passwd(int argc, char **argv);
 int command_key(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_recover(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_manifest(int argc, char **argv);

@@ -23,29 +23,13 @@ static int blamed_path(char *blamed, const char *path, int error)
     return error;
 }
 
-static int write_new(const char *path, const void *bytes, size_t len)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    int rc = io_write_at(fd, bytes, len, 0, FAULT_key_file);
-    if (!rc)
-        rc = io_sync(fd, FAULT_key_file);
-    if (!rc)
-        rc = path_sync_parent(path, FAULT_key_file);
-    close(fd);
-    if (rc)
-        unlink(path);
-    return rc;
-}
-
 int keep_in_file(const char *path, struct secret *out, char *blamed)
 {
     *out = (struct secret){ .kind = SLOT_KEYFILE, .bytes = secret_alloc(KEY_FILE_BYTES), .len = KEY_FILE_BYTES };
     if (!out->bytes)
         return -ENOMEM;
     crypto_random(out->bytes, out->len);
-    int rc = write_new(path, out->bytes, out->len);
+    int rc = path_write_new(path, out->bytes, out->len, FAULT_key_file);
     if (rc)
         secret_drop(out);
     return blamed_path(blamed, path, rc);
@@ -169,7 +153,7 @@ int keep_with_systemd(const char *path, const char *with_key, const struct id128
         rc = decrypt(name, &sealed, out);
     blamed_path(blamed, creds, rc);
     if (!rc)
-        rc = blamed_path(blamed, path, write_new(path, sealed.bytes, sealed.len));
+        rc = blamed_path(blamed, path, path_write_new(path, sealed.bytes, sealed.len, FAULT_key_file));
     secret_drop(&sealed);
     if (rc)
         secret_drop(out);

@@ -21,7 +21,7 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
     { "accept", command_accept },   { "check", command_check },   { "manifest", command_manifest },
     { "salvage", command_salvage }, { "import", command_import }, { "export", command_export },
     { "audit", command_audit },     { "gc", command_gc },         { "doctor", command_doctor },
-    { "policy", command_policy },   { "askpass", command_askpass },
+    { "policy", command_policy },   { "report", command_report }, { "askpass", command_askpass },
     { "version", command_version }, { "help", command_help },
 };
 

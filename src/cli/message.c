@@ -88,6 +88,7 @@ void message_language(const char *language)
     unsetenv("LANGUAGE");
     setenv("LC_ALL", strcmp(language, "fr") ? "C.UTF-8" : "fr_CA.UTF-8", 1);
     message_start();
+    plain = false;
 }
 
 /* --- errors ------------------------------------------------------------------------ */
