@@ -80,7 +80,7 @@ grep -qF "$previous" <(audit verify) || fail "verify names another head"
 # --- what people and programs read ---------------------------------------------------------
 
 LC_ALL=C.UTF-8 audit show >"$TMP/said"
-grep -q '^20[0-9-]* at [0-9:]*  unlocking failed: wrong passphrase or key (mount, with: passphrase)$' "$TMP/said" || fail "English: $(cat "$TMP/said")"
+grep -q '^20[0-9-]* [0-9:]*  unlocking failed: wrong passphrase or key (mount, with: passphrase)$' "$TMP/said" || fail "English: $(cat "$TMP/said")"
 LC_ALL=fr_CA.UTF-8 LANGUAGE='' audit show >"$TMP/said"
 grep -q '  échec du déverrouillage.*phrase de passe ou clé erronée' "$TMP/said" || fail "French: $(cat "$TMP/said")"
 audit show --json | cmp -s - "$(log)" || fail "show --json is not the file"
