@@ -196,17 +196,20 @@ static void count_left(struct rebuild *b)
 }
 
 /* The audit log goes on in the new state: by a second name, or where there can be none (an
- * append-only file, say) as a copy. It stays with the old files anyhow: no rebuild fails for want of it. */
+ * append-only file, say) as a copy. It stays with the old files anyhow: no rebuild fails for want of it.
+ * Under the same keys its head holds too: a kill before the next event is no alarm. */
 static void keep_log(const struct rebuild *b)
 {
-    int to = b->renewal.files.dir;
+    int from = b->o->old->dir, to = b->renewal.files.dir;
 
-    int rc = audit_keep(b->o->old->dir, to);
+    int rc = audit_keep(from, to);
     if (rc)
-        rc = kept_copy(b->o->old->dir, AUDIT_FILE, to);
+        rc = kept_copy(from, AUDIT_FILE, to);
     if (rc) {
         unlinkat(to, AUDIT_FILE, 0);
         log_warning("ECL-0352 rebuild: the audit log begins anew: %s", error_name(rc));
+    } else if (b->o->old->keys == b->o->keys && kept_copy(from, AUDIT_HEAD, to)) {
+        unlinkat(to, AUDIT_HEAD, 0);
     }
 }
 
