@@ -65,9 +65,10 @@ static int check_mountpoint(const struct mount_config *c, struct vault_files *f)
     return blame(c, c->mountpoint, guard_open(&f->guard, c->mountpoint));
 }
 
+/* What is there may be another one by now: the passphrase was asked for meanwhile. */
 int preflight_clear(const struct mount_config *c, struct vault_files *f)
 {
-    int rc = 0;
+    int rc = f->dead ? check_mountpoint(c, f) : 0;
 
     while (!rc && f->dead) {
         rc = mounted_release(c->mountpoint, true);

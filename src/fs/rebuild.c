@@ -15,6 +15,7 @@
  * rebuild over an old state begins anew.
  */
 #include "rebuild.h"
+#include "audit.h"
 #include "layout.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -194,6 +195,24 @@ static void count_left(struct rebuild *b)
     }
 }
 
+/* The audit log goes on in the new state: by a second name, or where there can be none (an
+ * append-only file, say) as a copy. It stays with the old files anyhow: no rebuild fails for want of it.
+ * Under the same keys its head holds too: a kill before the next event is no alarm. */
+static void keep_log(const struct rebuild *b)
+{
+    int from = b->o->old->dir, to = b->renewal.files.dir;
+
+    int rc = audit_keep(from, to);
+    if (rc)
+        rc = kept_copy(from, AUDIT_FILE, to);
+    if (rc) {
+        unlinkat(to, AUDIT_FILE, 0);
+        log_warning("ECL-0352 rebuild: the audit log begins anew: %s", error_name(rc));
+    } else if (b->o->old->keys == b->o->keys && kept_copy(from, AUDIT_HEAD, to)) {
+        unlinkat(to, AUDIT_HEAD, 0);
+    }
+}
+
 static int fill(struct rebuild *b)
 {
     int rc = make_index(b);
@@ -211,7 +230,7 @@ static int fill(struct rebuild *b)
     if (!rc)
         rc = rebuild_keep_heads(b);
     if (!rc && b->o->old)
-        rc = audit_keep(b->o->old->dir, b->renewal.files.dir);
+        keep_log(b);
     if (!rc)
         rc = ballast_make(b->renewal.files.dir);
     /* Nothing that another device may have is in it: it needs not become somebody else. */

@@ -412,6 +412,7 @@ part_kills() {
             fi
             census "$MNT" | cmp -s - "$TMP/current" || fail "$point:$n: not the tree that it was: $(cat "$TMP/said")"
             old_files_are_kept "$TMP/old.sums"
+            ! grep -q '"log-altered"' "$dir/audit" || fail "$point:$n: an alarm about the audit log: $(grep '"log-altered"' "$dir/audit")"
             close_vault
             left=$(find "$STATE" -mindepth 1 -maxdepth 1 ! -path "$dir")
             same "$point:$n: left beside the state" "" "$left"

@@ -45,3 +45,21 @@ mountpoint -q "$MNT" && fail "umount left the dead mount"
 [ $((0$(stat -c %a "$MNT") & 0222)) = 0 ] || fail "the folder below can be written"
 mount_vault
 umount_vault
+
+# A dead mount goes right before the next one; by then another vault may stand in its place: that one stays.
+"$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/recovery2" --state "$TMP/state2" "$TMP/store2" >/dev/null
+printf '#!/bin/bash\n: >"%s/asked"\nuntil [ -e "%s/answered" ]; do sleep 0.05; done\ncat "%s"\n' "$TMP" "$TMP" "$PASS" >"$TMP/slow"
+chmod 755 "$TMP/slow"
+mount_vault
+kill_daemon
+"$ECLUSE" mount --extpass "$TMP/slow" --state "$STATE" "$STORE" "$MNT" >"$TMP/said" 2>&1 &
+slow=$!
+until_true test -e "$TMP/asked"
+"$ECLUSE" mount --passfile "$PASS" --state "$TMP/state2" "$TMP/store2" "$MNT"
+echo theirs >"$MNT/theirs"
+: >"$TMP/answered"
+if wait $slow; then fail "mounted over another vault"; fi
+same "what was mounted meanwhile" theirs "$(cat "$MNT/theirs")"
+"$ECLUSE" umount --state "$TMP/state2" "$MNT"
+mount_vault
+umount_vault
