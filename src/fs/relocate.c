@@ -85,8 +85,9 @@ static int move_run(struct fs *fs, struct relocations *r, struct inode *i, uint6
         rc = blocks_append(fs, first, one.count, one.valid, plain_at, &plain, &p);
     if (!rc) {
         pthread_mutex_lock(&fs->meta);
+        uint64_t version = i->version;
         rc = map_copies(fs, i, &p, one.valid);
-        i->version -= p.count;  /* the same content elsewhere is no new version */
+        i->version = version;   /* the same content elsewhere is no new version */
         pthread_mutex_unlock(&fs->meta);
     }
     if (!rc)
