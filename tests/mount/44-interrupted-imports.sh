@@ -106,6 +106,17 @@ grep -q '^file: it changes' "$TMP/said" || fail "no word of the change: $(cat "$
 same "only what is quiet went" file "$(ls "$TMP/moving")"
 same "it is there" still "$(cat "$MNT/moving/quiet")"
 
+# A file with two names, written to between the looks at one and at the other.
+mkdir -p "$TMP/twice/a" && echo 'one version' >"$TMP/twice/a/name"
+head -c 40M /dev/urandom >"$TMP/twice/between" && mkdir "$TMP/twice/z" && ln "$TMP/twice/a/name" "$TMP/twice/z/other"
+"$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/twice" "$MNT/twice" >"$TMP/said" 2>&1 &
+pid=$!
+until find "/proc/$pid/fd" -lname "$MNT/twice/between" 2>/dev/null | grep -q . || gone "$pid"; do :; done
+printf two | dd of="$TMP/twice/a/name" conv=notrunc status=none 2>/dev/null || true
+wait "$pid" || true
+cat "$TMP/twice/a/name" "$TMP/twice/z/other" "$MNT/twice/a/name" 2>/dev/null | grep -q '^two' ||
+    fail "what was written is in neither: $(cat "$TMP/said")"
+
 # Two at a time into one place: the second one is refused, and empties nothing.
 mkdir "$TMP/big" && head -c 300M /dev/zero | tr '\0' 'y' >"$TMP/big/file"
 run import "$TMP/big" "$MNT/two" >/dev/null &
