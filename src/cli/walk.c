@@ -206,8 +206,9 @@ static int visit(struct walk *w, struct level *l, const char *name)
         transfer_leave(w->transfer, &n, LEFT_RESERVED, 0);
         return 0;
     }
-    if (n.mount && !w->transfer->cross) {
-        transfer_leave(w->transfer, &n, LEFT_MOUNT, 0);
+    bool itself = n.st.st_dev == w->transfer->vault;
+    if (n.mount && (itself || !w->transfer->cross)) {
+        transfer_leave(w->transfer, &n, itself ? LEFT_VAULT : LEFT_MOUNT, 0);
         return 0;
     }
     return S_ISDIR(n.st.st_mode) ? go_into(w, &n) : w->visitor->entry(w->transfer, &n);

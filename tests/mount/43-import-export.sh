@@ -166,6 +166,20 @@ refused "no such file" 13 import "$TMP/little" "$MNT/a/b"
 refused "not a directory" 13 import "$TMP/little/one" "$MNT/again" || true
 [ ! -e "$MNT/again" ] && [ ! -e "$TMP/out2" ] && [ ! -e "$STORE/elsewhere" ] || fail "a refusal left something"
 
+# The same vault by another path: it is its own copy, and nothing of it is removed.
+if as_root; then
+    mkdir "$TMP/again" "$TMP/around" "$TMP/around/vault"
+    mount --bind "$MNT" "$TMP/again" && mount --bind "$MNT/in" "$TMP/around/vault" && echo 1 >"$TMP/around/file"
+    refused "inside the other" 3 import --remove-source --yes "$TMP/again" "$MNT"
+    refused "inside the other" 3 import --remove-source --yes "$TMP/again/in" "$MNT/in"
+    refused "inside the other" 3 export_to "$MNT" "$TMP/again/out"
+    refused "vault: the vault itself is mounted there" 14 import --cross-mounts --remove-source --yes "$TMP/around" "$MNT/in/around"
+    same "what went in" file "$(ls "$MNT/in/around")"
+    umount "$TMP/again" "$TMP/around/vault"
+    rm -r "$MNT/in/around"
+    looks_like "what is in the vault after that" "$SRC" "$MNT/in"
+fi
+
 # Two vaults: one into the other is allowed, but which one must be said.
 first=$STORE:$MNT:$STATE:$PASS
 STORE=$TMP/store2 MNT=$TMP/mnt2 STATE=$TMP/state2 PASS=$TMP/pass2 SHEET=$TMP/recovery2
