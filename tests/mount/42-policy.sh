@@ -99,6 +99,12 @@ chmod 664 /etc/ecluse/policy.conf && refused_mount "policy.conf: it must belong 
 chown 65534 /etc/ecluse/policy.conf && refused_mount "policy.conf: it must belong to root" && chown 0 /etc/ecluse/policy.conf
 chmod 777 /etc/ecluse && refused_mount "/etc/ecluse: it must belong to root" && chmod 755 /etc/ecluse
 chown 65534 /etc/ecluse && refused_mount "/etc/ecluse: it must belong to root" && chown 0 /etc/ecluse
+open_the_way
+expect_exit 0 as_user "$ECLUSE" policy check
+chmod 700 /etc/ecluse   # what they cannot read may hold rules for them
+expect_exit 15 as_user "$ECLUSE" policy check
+grep -q "policy.conf: access denied" "$TMP/said" || fail "closed: $(cat "$TMP/said")"
+chmod 755 /etc/ecluse
 mv /etc/ecluse/policy.conf "$TMP/elsewhere" && ln -s "$TMP/elsewhere" /etc/ecluse/policy.conf
 refused_mount "/etc/ecluse/policy.conf"
 rm /etc/ecluse/policy.conf && mkdir /etc/ecluse/policy.conf
