@@ -108,13 +108,13 @@ same "it is there" still "$(cat "$MNT/moving/quiet")"
 
 # A file with two names, written to between the looks at one and at the other.
 mkdir -p "$TMP/twice/a" && echo 'one version' >"$TMP/twice/a/name"
-head -c 40M /dev/urandom >"$TMP/twice/between" && mkdir "$TMP/twice/z" && ln "$TMP/twice/a/name" "$TMP/twice/z/other"
+head -c 80M /dev/urandom >"$TMP/twice/between" && mkdir "$TMP/twice/z" && ln "$TMP/twice/a/name" "$TMP/twice/z/other"
 "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/twice" "$MNT/twice" >"$TMP/said" 2>&1 &
 pid=$!
 until find "/proc/$pid/fd" -lname "$MNT/twice/between" 2>/dev/null | grep -q . || gone "$pid"; do :; done
 printf two | dd of="$TMP/twice/a/name" conv=notrunc status=none 2>/dev/null || true
 wait "$pid" || true
-cat "$TMP/twice/a/name" "$TMP/twice/z/other" "$MNT/twice/a/name" 2>/dev/null | grep -q '^two' ||
+grep -sq '^two' "$TMP/twice/a/name" "$TMP/twice/z/other" "$MNT/twice/a/name" ||
     fail "what was written is in neither: $(cat "$TMP/said")"
 
 # Two at a time into one place: the second one is refused, and empties nothing.
@@ -124,6 +124,9 @@ until [ -e "$MNT/two/.ecluse-partial/0000000000000001" ]; do :; done
 expect_exit 13 run import "$SRC" "$MNT/two"
 grep -q 'in use' "$TMP/said" || fail "$(cat "$TMP/said")"
 wait %% || fail "the first one was disturbed"
+mkdir -p "$MNT/held/.ecluse-partial"
+expect_exit 13 flock "$MNT/held/.ecluse-partial" "$ECLUSE" import --state "$STATE" "$SRC" "$MNT/held"
+[ -d "$MNT/held/.ecluse-partial" ] || fail "the second one took the first one's empty staging folder away"
 
 # --- as another user --------------------------------------------------------------------------------
 
