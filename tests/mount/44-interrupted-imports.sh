@@ -117,6 +117,19 @@ wait "$pid" || true
 grep -sq '^two' "$TMP/twice/a/name" "$TMP/twice/z/other" "$MNT/twice/a/name" ||
     fail "what was written is in neither: $(cat "$TMP/said")"
 
+# What ends all ends it also where a file of the source is opened: it is not left out in silence.
+need strace
+mkdir "$TMP/opened" && echo 1 >"$TMP/opened/fine" && echo 2 >"$TMP/opened/last" && ln -s fine "$TMP/opened/soft"
+for name in last soft; do
+    expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P $name -e trace=openat -e inject=openat:error=ENFILE "$ECLUSE" import --state "$STATE" "$TMP/opened" "$MNT/opened-$name"
+    grep -q '^It ended before its time' "$TMP/said" || fail "$(cat "$TMP/said")"
+done
+rm -r "$MNT"/opened-*
+expect_exit 0 run import "$TMP/opened" "$MNT/opened"
+expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P last -e trace=openat -e inject=openat:error=ENFILE "$ECLUSE" export --state "$STATE" "$MNT/opened" "$TMP/closed"
+expect_exit 0 run export "$MNT/opened" "$TMP/closed"
+same "what came out in the end" "fine last soft" "$(cd "$TMP/closed" && echo *)"
+
 # Two at a time into one place: the second one is refused, and empties nothing.
 mkdir "$TMP/big" && head -c 300M /dev/zero | tr '\0' 'y' >"$TMP/big/file"
 run import "$TMP/big" "$MNT/two" >/dev/null &
