@@ -117,6 +117,7 @@ policy "stores = $TMP/allowed:/srv"
 refused_mount "line 1: stores = "
 expect_exit 15 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
 expect_exit 15 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
+expect_exit 15 "$ECLUSE" key add --keyfile "$TMP/key" --new-recovery-file "$SHEET" --state "$STATE" "$STORE"
 mkdir "$TMP/allowed"
 ln -s "$STORE" "$TMP/allowed/link"
 expect_exit 15 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$TMP/allowed/link" "$MNT"
@@ -165,6 +166,12 @@ refused_mount "forbid" -o owners
 refused_mount "forbid" -o notify=/bin/true
 refused_mount "forbid" --foreground
 refused_mount "forbid" --rebuild
+# Nor is a rebuild to be had by answering yes.
+cp -a "$STATE" "$TMP/spare"
+rm "$STATE"/*/index.db
+expect_exit 15 "$TOOLS/terminal" -e yes -- "$ECLUSE" mount --keyfile "$TMP/key" --state "$STATE" "$STORE" "$MNT"
+grep -q 'Rebuild it now' "$TMP/said" || fail "not asked: $(cat "$TMP/said")"
+rm -r "$STATE" && mv "$TMP/spare" "$STATE"
 expect_exit 15 "$ECLUSE" mount --extpass "cat $PASS" --state "$STATE" "$STORE" "$MNT"
 expect_exit 15 "$ECLUSE" check --extpass "cat $PASS" --state "$STATE" "$STORE"
 expect_exit 15 check -o allow_other
@@ -175,6 +182,7 @@ umount_vault
 policy "forbid = passfile"
 refused_mount "forbid = passfile"
 refused_mount "forbid = passfile" -o ro
+expect_exit 15 "$ECLUSE" key add --keyfile "$TMP/key" --new-passfile "$PASS" --state "$STATE" "$STORE"
 "$TOOLS/terminal" "$(cat "$PASS")" -- "$ECLUSE" mount --state "$STATE" "$STORE" "$MNT" >"$TMP/said" || fail "terminal: $(cat "$TMP/said")"
 umount_vault
 policy "forbid = state"
