@@ -195,6 +195,15 @@ IFS=: read -r STORE MNT STATE PASS <<<"$first"
 # --- owners and access lists, where root keeps them -----------------------------------------------------
 
 if as_root; then
+    # Where they are not kept, nobody's program runs as somebody else.
+    mkdir "$TMP/others" && cp /bin/true "$TMP/others/both" && cp /bin/true "$TMP/others/group" && cp /bin/true "$TMP/others/mine"
+    chown 1234:4321 "$TMP/others/both" && chown 0:4321 "$TMP/others/group" && chmod 6755 "$TMP/others"/*
+    expect_exit 0 import --remove-source --yes "$TMP/others" "$MNT/others"
+    expect_exit 0 export_to "$MNT/others" "$TMP/others-out"
+    for place in "$MNT/others" "$TMP/others-out"; do
+        same "modes in $place" "both 755 0:0 group 4755 0:0 mine 6755 0:0" "$(cd "$place" && stat -c '%n %a %u:%g' * | xargs)"
+    done
+
     remount -o owners
     mkdir "$TMP/owned" && echo 1 >"$TMP/owned/a" && echo 2 >"$TMP/owned/suid" && mkdir "$TMP/owned/sub" && echo 3 >"$TMP/owned/sub/b"
     chown 1234:4321 "$TMP/owned/a" "$TMP/owned/sub" && chown 65534:1 "$TMP/owned/suid" && chmod 6755 "$TMP/owned/suid"
