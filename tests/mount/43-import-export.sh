@@ -83,7 +83,7 @@ same "what is left of it" 0 "$(find "$TMP/deep" -mindepth 1 | wc -l)"
 # --- nothing is replaced --------------------------------------------------------------------
 
 mkdir "$TMP/more" "$TMP/more/folder" && echo mine >"$TMP/more/same-name" && echo a >"$TMP/more/folder/new" && echo x >"$TMP/more/kind"
-echo equal >"$TMP/more/equal"
+echo equal >"$TMP/more/equal" && touch -d 2001-01-01 "$TMP/more/equal"
 mkdir "$MNT/more" "$MNT/more/kind" "$MNT/more/folder" && echo other >"$MNT/more/same-name" && echo here >"$MNT/more/folder/old"
 echo equal >"$MNT/more/equal"
 expect_exit 14 import --remove-source --yes "$TMP/more" "$MNT/more"
