@@ -191,8 +191,13 @@ static int go_into(struct walk *w, const struct node *n)
     rc = push(w, n, from, &e);
     if (!rc)
         rc = list_folder(&w->levels[w->depth - 1]);
+    if (!rc || rc == -ENOMEM || rc == -EMFILE)
+        return rc;
     /* An unreadable listing is told, and the folder left as what was read of it. */
-    return rc && rc != -ENOMEM && rc != -EMFILE ? transfer_source_error(t, n, rc) : rc;
+    w->depth--;                                /* so that the node's path is right */
+    rc = transfer_source_error(t, n, rc);
+    w->depth++;
+    return rc;
 }
 
 static int visit(struct walk *w, struct level *l, const char *name)

@@ -130,6 +130,12 @@ expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P last -e t
 expect_exit 0 run export "$MNT/opened" "$TMP/closed"
 same "what came out in the end" "fine last soft" "$(cd "$TMP/closed" && echo *)"
 
+# A folder that can be opened, but not listed, is told by its own name.
+mkdir -p "$TMP/unlisted/folder" && echo 1 >"$TMP/unlisted/folder/file" && echo 2 >"$TMP/unlisted/other"
+expect_exit 14 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P "$TMP/unlisted/folder" -e trace=getdents64 -e inject=getdents64:error=EIO "$ECLUSE" import --state "$STATE" "$TMP/unlisted" "$MNT/unlisted"
+same "what was told" "folder: it cannot be read (input or output error)" "$(grep ': it' "$TMP/said")"
+same "what was copied" "folder other" "$(ls "$MNT/unlisted" | xargs)"
+
 # Two at a time into one place: the second one is refused, and empties nothing.
 mkdir "$TMP/big" && head -c 300M /dev/zero | tr '\0' 'y' >"$TMP/big/file"
 run import "$TMP/big" "$MNT/two" >/dev/null &
