@@ -124,9 +124,22 @@ static int copy_times(int to, const struct stat *st)
     return is_disaster(errno) ? -errno : 1;
 }
 
-static int copy_mode(int to, const struct stat *st, const struct stat *now)
+/* A program that runs as its owner or group, whoever runs it, must not run as another one
+ * because they were not kept. */
+static mode_t mode_for(const struct stat *st, uid_t uid, gid_t gid)
 {
-    if ((st->st_mode & 07777) == (now->st_mode & 07777) || fchmod(to, st->st_mode & 07777) == 0)
+    mode_t mode = st->st_mode & 07777;
+
+    if (!S_ISDIR(st->st_mode) && uid != st->st_uid)
+        mode &= ~(mode_t)S_ISUID;
+    if (!S_ISDIR(st->st_mode) && gid != st->st_gid)
+        mode &= ~(mode_t)S_ISGID;
+    return mode;
+}
+
+static int copy_mode(int to, mode_t mode, const struct stat *now)
+{
+    if (mode == (now->st_mode & 07777) || fchmod(to, mode) == 0)
         return 0;
     return is_disaster(errno) ? -errno : 1;
 }
@@ -141,11 +154,13 @@ int attributes_copy(struct transfer *t, int from, int to, const struct stat *st)
         return -errno;
     if (now.st_uid != st->st_uid || now.st_gid != st->st_gid)
         rc[0] = copy_owner(t, to, st);
+    if (fstat(to, &now))
+        return -errno;
     if (!link)
         rc[1] = copy_extended(from, to, S_ISDIR(st->st_mode));
     rc[2] = copy_times(to, st);
     if (!link)
-        rc[3] = copy_mode(to, st, &now);
+        rc[3] = copy_mode(to, mode_for(st, now.st_uid, now.st_gid), &now);
     for (size_t k = 0; k < ARRAY_SIZE(rc); k++) {
         if (rc[k] < 0)
             return rc[k];
@@ -214,5 +229,5 @@ int attributes_compare(const struct transfer *t, int from, int to, const struct 
         return 1;
     if (S_ISLNK(st->st_mode))
         return 0;
-    return (x.stx_mode & 07777) != (st->st_mode & 07777) ? 1 : compare_extended(from, to);
+    return (x.stx_mode & 07777) != mode_for(st, x.stx_uid, x.stx_gid) ? 1 : compare_extended(from, to);
 }

@@ -89,7 +89,7 @@ static int make_file(struct transfer *t, const struct node *n)
 
     int from = copy_open_source(n, &st);
     if (from < 0)
-        return transfer_source_error(t, n, from), 1;
+        return transfer_source_error(t, n, from) ?: 1;
     staged_name(t, staged);
     int to = openat(t->staging, staged, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, st.st_mode & 0777);
     int rc = to < 0 ? -errno : copy_fill(t, from, to, &st, &side);
@@ -119,7 +119,7 @@ static int make_link(struct transfer *t, const struct node *n)
         int rc = from < 0 ? from : len < 0 ? -errno : -ENAMETOOLONG;
         if (from >= 0)
             close(from);
-        return transfer_source_error(t, n, rc), 1;
+        return transfer_source_error(t, n, rc) ?: 1;
     }
     target[len] = '\0';
     staged_name(t, staged);

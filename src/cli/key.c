@@ -277,11 +277,24 @@ static int parse(struct key_work *w, const struct action *a, int argc, char **ar
     return rc || !a->check ? rc : a->check(w);
 }
 
+/* Where the store is, and what gives a new secret; what opens was looked at with the options. */
+static int check_policy(const struct key_work *w)
+{
+    char base[PATH_MAX];
+    bool named = w->open.state && path_real(w->open.state, base) == 0;
+
+    return policy_allows(&(struct policy_use){
+        .command = "key", .store = w->vault.path, .state_dir = named ? base : NULL, .sources = &w->fresh,
+    });
+}
+
 static int open_vault(struct key_work *w, bool changes)
 {
     struct unlocked *u = &w->vault;
 
     int rc = unlocked_store(u, w->shown);
+    if (!rc && changes && check_policy(w))
+        return EXIT_POLICY;
     if (!rc)
         rc = unlocked_state(u, &w->open);
     if (rc || !changes || u->part == STATE_OPEN)

@@ -147,6 +147,12 @@ static int run_damaged(struct mounting *m, int error)
         rebuild_explain(m->argc, m->argv, m->helper, error);
         if (!agreed(_("Rebuild it now? (yes/no) [no] ")))
             return rc;
+        m->options.rebuild = REBUILD_WHOLE;
+        rc = policy_allows(&(struct policy_use){
+            .command = "mount", .store = m->store, .state_dir = m->options.config.state_dir, .mount = &m->options,
+        });
+        if (rc)
+            return rc;
     }
     rc = rebuild(m);
     return rc ? rc : complain(daemon_run(&m->options.config), m->blamed);

@@ -60,15 +60,33 @@ static bool keeps_owners(int dir)
     return kept;
 }
 
-int staging_open(struct transfer *t)
+/* -ESTALE when another run, which had it until now, has just removed it. */
+static int take(struct transfer *t)
 {
-    t->blamed = t->dest_path;
+    struct stat st, named;
+
     if (mkdirat(t->dest, STAGING_NAME, 0700) && errno != EEXIST)
         return -errno;
     t->staging = openat(t->dest, STAGING_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int rc = t->staging < 0 ? -errno : check_ours(t);
     if (!rc && flock(t->staging, LOCK_EX | LOCK_NB))
         rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (!rc && (fstat(t->staging, &st) || fstatat(t->dest, STAGING_NAME, &named, AT_SYMLINK_NOFOLLOW)))
+        rc = errno == ENOENT ? -ESTALE : -errno;
+    if (!rc && st.st_ino != named.st_ino)
+        rc = -ESTALE;
+    if (rc && t->staging >= 0)
+        close(t->staging);
+    t->staging = rc ? -1 : t->staging;
+    return rc;
+}
+
+int staging_open(struct transfer *t)
+{
+    t->blamed = t->dest_path;
+    int rc = take(t);
+    while (rc == -ESTALE)
+        rc = take(t);
     if (rc)
         return rc;
     fremovexattr(t->staging, "system.posix_acl_default");   /* files in it shall inherit nothing */

@@ -201,7 +201,7 @@ static int open_source(struct transfer *t)
 /* Made when it is missing; its parent must be there. */
 static int open_dest(struct transfer *t)
 {
-    struct stat st, mount;
+    struct stat st;
 
     t->dest = open(t->dest_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (t->dest < 0 && errno == ENOENT && !t->dry_run) {
@@ -212,9 +212,25 @@ static int open_dest(struct transfer *t)
     if (t->dest < 0)
         return t->dry_run && errno == ENOENT ? EXIT_DONE : complain(-errno, t->dest_path);
     /* Still in the mount, and not on something that was mounted below it? */
-    if (t->import && (fstat(t->dest, &st) || stat(t->daemon.mountpoint, &mount) || st.st_dev != mount.st_dev))
+    if (t->import && (fstat(t->dest, &st) || st.st_dev != t->vault))
         return complain(E_NOT_MOUNTED, t->dest_path);
     return EXIT_DONE;
+}
+
+/* Not the vault by another path (a bind mount): what is there would be its own copy, and
+ * be removed as such. */
+static int open_both(struct transfer *t)
+{
+    struct stat st;
+
+    if (stat(t->daemon.mountpoint, &st))
+        return complain(-errno, t->daemon.mountpoint);
+    t->vault = st.st_dev;
+    int rc = open_source(t);
+    if (!rc)
+        rc = open_dest(t);
+    int plain = t->import ? t->source : t->dest;
+    return !rc && plain >= 0 && (fstat(plain, &st) || st.st_dev == t->vault) ? nested(t->source_path, t->dest_path) : rc;
 }
 
 /* --- the phases ----------------------------------------------------------------------------------- */
@@ -368,9 +384,7 @@ static int run(struct transfer *t, const struct request *r)
     if (!rc)
         rc = check_places(t);
     if (!rc)
-        rc = open_source(t);
-    if (!rc)
-        rc = open_dest(t);
+        rc = open_both(t);
     if (rc)
         return rc;
     t->buffer = aligned_alloc(4096, COPY_SIZE);

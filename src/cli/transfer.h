@@ -19,7 +19,7 @@
 /*  X(reason, name for programs): why an entry was left out */
 #define LEFT_REASONS(X) \
     X(UNREADABLE, "unreadable") X(UNWRITABLE, "unwritable") X(SPECIAL, "special") X(MOUNT, "mount") \
-    X(RESERVED, "reserved") X(CHANGING, "changing") X(CONFLICT, "conflict") X(ATTRIBUTES, "attributes") \
+    X(VAULT, "vault") X(RESERVED, "reserved") X(CHANGING, "changing") X(CONFLICT, "conflict") X(ATTRIBUTES, "attributes") \
     X(HARD_LINK, "hard_link") X(NOT_VERIFIED, "not_verified") X(NOT_REMOVED, "not_removed")
 
 enum left_reason {
@@ -104,6 +104,7 @@ struct transfer {
     char source_path[PATH_MAX], dest_path[PATH_MAX]; /* as the user typed them */
     struct daemon_ref daemon;
     int source, dest, staging;
+    dev_t vault;               /* the device of the mount */
     bool dest_made;
     bool owners, owners_lost;  /* the destination keeps owners and groups; or not, and it matters */
     uint64_t staged;           /* number of the last staged file */

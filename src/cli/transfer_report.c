@@ -19,6 +19,7 @@ static const char *const reason_words[LEFT_COUNT] = {
     [LEFT_UNWRITABLE] = N_("it cannot be made at the destination"),
     [LEFT_SPECIAL] = N_("neither a file, a folder nor a symbolic link; it is not copied"),
     [LEFT_MOUNT] = N_("something else is mounted there; “--cross-mounts” would copy that too"),
+    [LEFT_VAULT] = N_("the vault itself is mounted there; it is not copied into or out of itself"),
     [LEFT_RESERVED] = N_("what an interrupted copy left; it is not copied"),
     [LEFT_CHANGING] = N_("it changes while it is copied; run the command again"),
     [LEFT_CONFLICT] = N_("something else has this name at the destination; it is left as it is"),

@@ -130,10 +130,11 @@ static int judge(struct transfer *t, const struct node *n, int from, int to, con
     return kept > 0 && why == LEFT_VERIFIED ? LEFT_ATTRIBUTES : why;
 }
 
-/* Already verified under another name, which the vault has too. */
-static bool by_other_name(const struct known_file *f, const struct stat *there)
+/* Already verified under another name, which the vault has too, and not changed since. */
+static bool by_other_name(const struct transfer *t, const struct node *n, const struct known_file *f,
+                          const struct stat *there)
 {
-    return f && f->verified && f->to_ino == there->st_ino;
+    return f && f->verified && f->to_ino == there->st_ino && prints_have(&t->verified, &n->st);
 }
 
 static int mark(struct transfer *t, const struct node *n, struct known_file *f, const struct stat *there)
@@ -144,7 +145,7 @@ static int mark(struct transfer *t, const struct node *n, struct known_file *f, 
     }
     if (f && f->to_ino == there->st_ino)
         f->verified = true;
-    return t->remove ? prints_add(&t->verified, &n->st) : 0;
+    return t->remove || f ? prints_add(&t->verified, &n->st) : 0;
 }
 
 static int verify(struct transfer *t, const struct node *n)
@@ -158,7 +159,7 @@ static int verify(struct transfer *t, const struct node *n)
         why = LEFT_CHANGING;   /* it came after the copying */
     } else if (to < 0) {
         error = to;
-    } else if (by_other_name(f, &there)) {
+    } else if (by_other_name(t, n, f, &there)) {
         why = LEFT_VERIFIED;
     } else {
         from = copy_open_source(n, &st);

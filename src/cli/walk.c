@@ -191,8 +191,13 @@ static int go_into(struct walk *w, const struct node *n)
     rc = push(w, n, from, &e);
     if (!rc)
         rc = list_folder(&w->levels[w->depth - 1]);
+    if (!rc || rc == -ENOMEM || rc == -EMFILE)
+        return rc;
     /* An unreadable listing is told, and the folder left as what was read of it. */
-    return rc && rc != -ENOMEM && rc != -EMFILE ? transfer_source_error(t, n, rc) : rc;
+    w->depth--;                                /* so that the node's path is right */
+    rc = transfer_source_error(t, n, rc);
+    w->depth++;
+    return rc;
 }
 
 static int visit(struct walk *w, struct level *l, const char *name)
@@ -206,8 +211,9 @@ static int visit(struct walk *w, struct level *l, const char *name)
         transfer_leave(w->transfer, &n, LEFT_RESERVED, 0);
         return 0;
     }
-    if (n.mount && !w->transfer->cross) {
-        transfer_leave(w->transfer, &n, LEFT_MOUNT, 0);
+    bool itself = n.st.st_dev == w->transfer->vault;
+    if (n.mount && (itself || !w->transfer->cross)) {
+        transfer_leave(w->transfer, &n, itself ? LEFT_VAULT : LEFT_MOUNT, 0);
         return 0;
     }
     return S_ISDIR(n.st.st_mode) ? go_into(w, &n) : w->visitor->entry(w->transfer, &n);

@@ -52,6 +52,14 @@ same "KDE: what was there" "" "$(diff "$TMP/kde" "$kde" | grep '^<')"
 same "GTK 3 as before" "$(cat "$TMP/gtk")" "$(cat "$gtk3")"
 cmp "$TMP/kde" "$kde" || fail "KDE's file is not as before"
 
+# A name that is not text, and one with control characters.
+"$bookmark" add "$folder" "$(printf 'a\001b\n\033c \303\251 \377d')"
+xmllint --noout "$kde" || fail "not XML: $(cat -v "$kde")"
+same "KDE: title" "a b  c é d" "$(xmllint --xpath "string(//bookmark[@href='${url//\'/&apos;}']/title)" "$kde")"
+same "GTK 4: title" "$url a b  c é d" "$(cat "$gtk4")"
+"$bookmark" remove "$folder"
+cmp "$TMP/kde" "$kde" || fail "KDE's file is not as before"
+
 # The user's own bookmark of the folder stays, and so does a file that is not as expected.
 sed -i "s|<separator/>|<bookmark href=\"$url\"><title>mine</title></bookmark>|" "$kde"
 cp "$kde" "$TMP/kde"

@@ -34,6 +34,13 @@ if [ "$(kind "$TMP/notes.ecl")" = application/x-ecluse-vault ]; then fail "anoth
 grep -q ecluse.desktop <<<"$(gio mime application/x-ecluse-vault)" || fail "nothing opens a vault"
 if grep -q ecluse.desktop <<<"$(gio mime inode/directory)"; then fail "all folders would be opened by Écluse"; fi
 
+# A vault in a folder whose name is a pattern is one of the list too.
+mkdir -p "$TMP/config/ecluse" "$TMP/fake" "$TMP/a[b]*" && cp -r "$STORE" "$TMP/a[b]*/store"
+printf '%s\t%s\n' "$TMP/a[b]*/store" "$TMP/a[b]*/open" >"$TMP/config/ecluse/vaults"
+printf '#!/bin/sh\ncat >%q\nexit 1\n' "$TMP/rows" >"$TMP/fake/zenity" && chmod +x "$TMP/fake/zenity"
+XDG_CONFIG_HOME=$TMP/config DISPLAY=:none PATH=$TMP/fake:$PATH ecluse-open
+grep -qxF "open $TMP/a[b]*/store" "$TMP/rows" || fail "not in the list: $(cat "$TMP/rows")"
+
 # The icon, at each size, has its colours.
 xmllint --noout "$SHARE/icons/hicolor/scalable/apps/ecluse.svg"
 for size in 16 24 32 48 128 256; do

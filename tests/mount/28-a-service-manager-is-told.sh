@@ -5,6 +5,12 @@
 # again; locking all vaults at once.
 . "$(dirname "$0")/lib.sh"
 
+# What asks for a person is not tried again: all exit codes but those of a disk, a daemon or the system.
+for unit in system user; do
+    same "codes after which the $unit's unit stays down" "1 2 3 4 5 6 7 8 10 11 15" \
+        "$(sed -n 's/^RestartPreventExitStatus=//p' "$ROOT/src/share/systemd/$unit/ecluse@.service")"
+done
+
 make_vault
 # The programs that the daemon runs note what they were given.
 for program in passphrase event; do

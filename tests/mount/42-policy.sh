@@ -99,6 +99,12 @@ chmod 664 /etc/ecluse/policy.conf && refused_mount "policy.conf: it must belong 
 chown 65534 /etc/ecluse/policy.conf && refused_mount "policy.conf: it must belong to root" && chown 0 /etc/ecluse/policy.conf
 chmod 777 /etc/ecluse && refused_mount "/etc/ecluse: it must belong to root" && chmod 755 /etc/ecluse
 chown 65534 /etc/ecluse && refused_mount "/etc/ecluse: it must belong to root" && chown 0 /etc/ecluse
+open_the_way
+expect_exit 0 as_user "$ECLUSE" policy check
+chmod 700 /etc/ecluse   # what they cannot read may hold rules for them
+expect_exit 15 as_user "$ECLUSE" policy check
+grep -q "policy.conf: access denied" "$TMP/said" || fail "closed: $(cat "$TMP/said")"
+chmod 755 /etc/ecluse
 mv /etc/ecluse/policy.conf "$TMP/elsewhere" && ln -s "$TMP/elsewhere" /etc/ecluse/policy.conf
 refused_mount "/etc/ecluse/policy.conf"
 rm /etc/ecluse/policy.conf && mkdir /etc/ecluse/policy.conf
@@ -111,6 +117,7 @@ policy "stores = $TMP/allowed:/srv"
 refused_mount "line 1: stores = "
 expect_exit 15 "$ECLUSE" init --passfile "$PASS" --recovery-out "$TMP/s2" --state "$TMP/st2" "$TMP/store2"
 expect_exit 15 "$ECLUSE" recover --recovery-file "$SHEET" --passfile "$PASS" --state "$TMP/st2" "$STORE"
+expect_exit 15 "$ECLUSE" key add --keyfile "$TMP/key" --new-recovery-file "$SHEET" --state "$STATE" "$STORE"
 mkdir "$TMP/allowed"
 ln -s "$STORE" "$TMP/allowed/link"
 expect_exit 15 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$TMP/allowed/link" "$MNT"
@@ -159,6 +166,12 @@ refused_mount "forbid" -o owners
 refused_mount "forbid" -o notify=/bin/true
 refused_mount "forbid" --foreground
 refused_mount "forbid" --rebuild
+# Nor is a rebuild to be had by answering yes.
+cp -a "$STATE" "$TMP/spare"
+rm "$STATE"/*/index.db
+expect_exit 15 "$TOOLS/terminal" -e yes -- "$ECLUSE" mount --keyfile "$TMP/key" --state "$STATE" "$STORE" "$MNT"
+grep -q 'Rebuild it now' "$TMP/said" || fail "not asked: $(cat "$TMP/said")"
+rm -r "$STATE" && mv "$TMP/spare" "$STATE"
 expect_exit 15 "$ECLUSE" mount --extpass "cat $PASS" --state "$STATE" "$STORE" "$MNT"
 expect_exit 15 "$ECLUSE" check --extpass "cat $PASS" --state "$STATE" "$STORE"
 expect_exit 15 check -o allow_other
@@ -169,6 +182,7 @@ umount_vault
 policy "forbid = passfile"
 refused_mount "forbid = passfile"
 refused_mount "forbid = passfile" -o ro
+expect_exit 15 "$ECLUSE" key add --keyfile "$TMP/key" --new-passfile "$PASS" --state "$STATE" "$STORE"
 "$TOOLS/terminal" "$(cat "$PASS")" -- "$ECLUSE" mount --state "$STATE" "$STORE" "$MNT" >"$TMP/said" || fail "terminal: $(cat "$TMP/said")"
 umount_vault
 policy "forbid = state"

@@ -83,7 +83,7 @@ same "what is left of it" 0 "$(find "$TMP/deep" -mindepth 1 | wc -l)"
 # --- nothing is replaced --------------------------------------------------------------------
 
 mkdir "$TMP/more" "$TMP/more/folder" && echo mine >"$TMP/more/same-name" && echo a >"$TMP/more/folder/new" && echo x >"$TMP/more/kind"
-echo equal >"$TMP/more/equal"
+echo equal >"$TMP/more/equal" && touch -d 2001-01-01 "$TMP/more/equal"
 mkdir "$MNT/more" "$MNT/more/kind" "$MNT/more/folder" && echo other >"$MNT/more/same-name" && echo here >"$MNT/more/folder/old"
 echo equal >"$MNT/more/equal"
 expect_exit 14 import --remove-source --yes "$TMP/more" "$MNT/more"
@@ -166,6 +166,20 @@ refused "no such file" 13 import "$TMP/little" "$MNT/a/b"
 refused "not a directory" 13 import "$TMP/little/one" "$MNT/again" || true
 [ ! -e "$MNT/again" ] && [ ! -e "$TMP/out2" ] && [ ! -e "$STORE/elsewhere" ] || fail "a refusal left something"
 
+# The same vault by another path: it is its own copy, and nothing of it is removed.
+if as_root; then
+    mkdir "$TMP/again" "$TMP/around" "$TMP/around/vault"
+    mount --bind "$MNT" "$TMP/again" && mount --bind "$MNT/in" "$TMP/around/vault" && echo 1 >"$TMP/around/file"
+    refused "inside the other" 3 import --remove-source --yes "$TMP/again" "$MNT"
+    refused "inside the other" 3 import --remove-source --yes "$TMP/again/in" "$MNT/in"
+    refused "inside the other" 3 export_to "$MNT" "$TMP/again/out"
+    refused "vault: the vault itself is mounted there" 14 import --cross-mounts --remove-source --yes "$TMP/around" "$MNT/in/around"
+    same "what went in" file "$(ls "$MNT/in/around")"
+    umount "$TMP/again" "$TMP/around/vault"
+    rm -r "$MNT/in/around"
+    looks_like "what is in the vault after that" "$SRC" "$MNT/in"
+fi
+
 # Two vaults: one into the other is allowed, but which one must be said.
 first=$STORE:$MNT:$STATE:$PASS
 STORE=$TMP/store2 MNT=$TMP/mnt2 STATE=$TMP/state2 PASS=$TMP/pass2 SHEET=$TMP/recovery2
@@ -181,6 +195,15 @@ IFS=: read -r STORE MNT STATE PASS <<<"$first"
 # --- owners and access lists, where root keeps them -----------------------------------------------------
 
 if as_root; then
+    # Where they are not kept, nobody's program runs as somebody else.
+    mkdir "$TMP/others" && cp /bin/true "$TMP/others/both" && cp /bin/true "$TMP/others/group" && cp /bin/true "$TMP/others/mine"
+    chown 1234:4321 "$TMP/others/both" && chown 0:4321 "$TMP/others/group" && chmod 6755 "$TMP/others"/*
+    expect_exit 0 import --remove-source --yes "$TMP/others" "$MNT/others"
+    expect_exit 0 export_to "$MNT/others" "$TMP/others-out"
+    for place in "$MNT/others" "$TMP/others-out"; do
+        same "modes in $place" "both 755 0:0 group 4755 0:0 mine 6755 0:0" "$(cd "$place" && stat -c '%n %a %u:%g' * | xargs)"
+    done
+
     remount -o owners
     mkdir "$TMP/owned" && echo 1 >"$TMP/owned/a" && echo 2 >"$TMP/owned/suid" && mkdir "$TMP/owned/sub" && echo 3 >"$TMP/owned/sub/b"
     chown 1234:4321 "$TMP/owned/a" "$TMP/owned/sub" && chown 65534:1 "$TMP/owned/suid" && chmod 6755 "$TMP/owned/suid"

@@ -106,6 +106,36 @@ grep -q '^file: it changes' "$TMP/said" || fail "no word of the change: $(cat "$
 same "only what is quiet went" file "$(ls "$TMP/moving")"
 same "it is there" still "$(cat "$MNT/moving/quiet")"
 
+# A file with two names, written to between the looks at one and at the other.
+mkdir -p "$TMP/twice/a" && echo 'one version' >"$TMP/twice/a/name"
+head -c 80M /dev/urandom >"$TMP/twice/between" && mkdir "$TMP/twice/z" && ln "$TMP/twice/a/name" "$TMP/twice/z/other"
+"$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/twice" "$MNT/twice" >"$TMP/said" 2>&1 &
+pid=$!
+until find "/proc/$pid/fd" -lname "$MNT/twice/between" 2>/dev/null | grep -q . || gone "$pid"; do :; done
+printf two | dd of="$TMP/twice/a/name" conv=notrunc status=none 2>/dev/null || true
+wait "$pid" || true
+grep -sq '^two' "$TMP/twice/a/name" "$TMP/twice/z/other" "$MNT/twice/a/name" ||
+    fail "what was written is in neither: $(cat "$TMP/said")"
+
+# What ends all ends it also where a file of the source is opened: it is not left out in silence.
+need strace
+mkdir "$TMP/opened" && echo 1 >"$TMP/opened/fine" && echo 2 >"$TMP/opened/last" && ln -s fine "$TMP/opened/soft"
+for name in last soft; do
+    expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P $name -e trace=openat -e inject=openat:error=ENFILE "$ECLUSE" import --state "$STATE" "$TMP/opened" "$MNT/opened-$name"
+    grep -q '^It ended before its time' "$TMP/said" || fail "$(cat "$TMP/said")"
+done
+rm -r "$MNT"/opened-*
+expect_exit 0 run import "$TMP/opened" "$MNT/opened"
+expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P last -e trace=openat -e inject=openat:error=ENFILE "$ECLUSE" export --state "$STATE" "$MNT/opened" "$TMP/closed"
+expect_exit 0 run export "$MNT/opened" "$TMP/closed"
+same "what came out in the end" "fine last soft" "$(cd "$TMP/closed" && echo *)"
+
+# A folder that can be opened, but not listed, is told by its own name.
+mkdir -p "$TMP/unlisted/folder" && echo 1 >"$TMP/unlisted/folder/file" && echo 2 >"$TMP/unlisted/other"
+expect_exit 14 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P "$TMP/unlisted/folder" -e trace=getdents64 -e inject=getdents64:error=EIO "$ECLUSE" import --state "$STATE" "$TMP/unlisted" "$MNT/unlisted"
+same "what was told" "folder: it cannot be read (input or output error)" "$(grep ': it' "$TMP/said")"
+same "what was copied" "folder other" "$(ls "$MNT/unlisted" | xargs)"
+
 # Two at a time into one place: the second one is refused, and empties nothing.
 mkdir "$TMP/big" && head -c 300M /dev/zero | tr '\0' 'y' >"$TMP/big/file"
 run import "$TMP/big" "$MNT/two" >/dev/null &
@@ -113,6 +143,9 @@ until [ -e "$MNT/two/.ecluse-partial/0000000000000001" ]; do :; done
 expect_exit 13 run import "$SRC" "$MNT/two"
 grep -q 'in use' "$TMP/said" || fail "$(cat "$TMP/said")"
 wait %% || fail "the first one was disturbed"
+mkdir -p "$MNT/held/.ecluse-partial"
+expect_exit 13 flock "$MNT/held/.ecluse-partial" "$ECLUSE" import --state "$STATE" "$SRC" "$MNT/held"
+[ -d "$MNT/held/.ecluse-partial" ] || fail "the second one took the first one's empty staging folder away"
 
 # --- as another user --------------------------------------------------------------------------------
 

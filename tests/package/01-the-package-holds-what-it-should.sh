@@ -47,6 +47,7 @@ END
 same "what is missing" "" "$(comm -13 "$TMP/contents" "$TMP/expected")"
 same "places where a package may not put anything" "" "$(grep -vE '^(etc/apparmor.d/abstractions|lib/systemd/system|usr)/' "$TMP/contents" || true)"
 same "places that are somebody else's" "" "$(grep -E 'apparmor.d/local|usr/local' "$TMP/contents" || true)"
+same "the folder of the policy, which users read" drwxr-xr-x "$(dpkg-deb -c "$deb" | awk '$6 == "./etc/ecluse/" { print $1 }')"
 dpkg-deb -f "$deb" Depends | grep -q 'fuse3.*libc6.*libfuse3-3' || fail "depends on: $(dpkg-deb -f "$deb" Depends)"
 dpkg-deb --fsys-tarfile "$deb" | tar -xf - -C "$TMP" ./usr ./lib
 grep -aqF "$ROOT" "$TMP/usr/bin/ecluse" && fail "the path of this checkout is in the program"
