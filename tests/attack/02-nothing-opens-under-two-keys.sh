@@ -31,8 +31,11 @@ for epoch in 0 7; do
     same "all is there" 0 "$eio"
     [ "$(status_field foreign)" -ge 1 ] || fail "it is not counted"
     close_vault
-    "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$TMP/recovered-$epoch" "$STORE" >"$TMP/said" 2>&1 ||
-        fail "recover: $(cat "$TMP/said")"
+    # An altered object may hold the newest changes; whoever knows better says so.
+    expect_exit 8 "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" --state "$TMP/recovered-$epoch" "$STORE"
+    says "ECL-0351 object $id "
+    "$ECLUSE" recover --partial --recovery-file "$SHEET" --keyfile "$KEY" --state "$TMP/recovered-$epoch" "$STORE" \
+        >"$TMP/said" 2>&1 || fail "recover: $(cat "$TMP/said")"
     says 'cannot be read: [1-9]'
     back good
 done

@@ -291,9 +291,9 @@ part_progress() { # each phase shows how far it is, and goes on; nothing of it s
     ECLUSE_FAULT=rebuild:delay=150:1+ "$TOOLS/terminal" -- "$ECLUSE" recover --recovery-file "$SHEET" --keyfile "$KEY" \
         --state "$NEW" "$STORE" >"$TMP/said" 2>&1 || fail "on a terminal: $(cat "$TMP/said")"
     tr '\r' '\n' <"$TMP/said" | sed 's/\x1b\[K//' >"$TMP/lines"
-    grep -q '^Reading the store: [0-9]* %$' "$TMP/lines" || fail "nothing of the survey: $(cat "$TMP/lines")"
-    grep -q '^Reading publications: [0-9]* %$' "$TMP/lines" || fail "nothing of the footers: $(cat "$TMP/lines")"
-    sed -n 's/^Rebuilding the tree: \([0-9]*\) %$/\1/p' "$TMP/lines" >"$TMP/percents"
+    grep -q '^Reading the store: [0-9]*%$' "$TMP/lines" || fail "nothing of the survey: $(cat "$TMP/lines")"
+    grep -q '^Reading publications: [0-9]*%$' "$TMP/lines" || fail "nothing of the footers: $(cat "$TMP/lines")"
+    sed -n 's/^Rebuilding the tree: \([0-9]*\)%$/\1/p' "$TMP/lines" >"$TMP/percents"
     [ "$(wc -l <"$TMP/percents")" -ge $((all / 2)) ] || fail "it hardly moves: $(cat "$TMP/percents")"
     sort -n -c "$TMP/percents" && [ "$(tail -n 1 "$TMP/percents")" -gt 80 ] || fail "not from 0 to 100: $(cat "$TMP/percents")"
     tail -n 3 "$TMP/lines" | grep -q 'To work in it' || fail "something is left on the line: $(tail -n 3 "$TMP/lines")"
