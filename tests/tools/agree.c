@@ -78,6 +78,7 @@ static void compare_links(const char *a, const char *b)
         lie("%s: another target", b);
 }
 
+/* An error in the middle of a listing is no end of it. */
 static int count_names(const char *path)
 {
     DIR *d = opendir(path);
@@ -85,8 +86,10 @@ static int count_names(const char *path)
 
     if (!d)
         lie("%s: %s", path, strerror(errno));
-    while (readdir(d))
+    for (errno = 0; readdir(d); errno = 0)
         n++;
+    if (errno)
+        lie("%s: after %d names: %s", path, n, strerror(errno));
     closedir(d);
     return n;
 }
@@ -108,8 +111,9 @@ static void compare(const char *a, const char *b)
         compare_links(a, b);
     if (!S_ISDIR(s.st_mode))
         return;
-    if (count_names(a) != count_names(b))
-        lie("%s: a shorter or longer listing", b);
+    int want = count_names(a), got = count_names(b);
+    if (got != want)
+        lie("%s: a listing of %d names and not %d; the next one has %d", b, got, want, count_names(b));
     DIR *d = opendir(a);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
