@@ -35,6 +35,11 @@ systemctl start ecluse@documents
 mounted /srv/documents
 [ "$(cat /srv/documents/file)" = precious ]
 [ "$(property ecluse@documents StatusText)" = Mounted ]
+# Its lines have their fields, and are there once.
+logged() { journalctl -u ecluse@documents "ECLUSE_ID=$1" ECLUSE_VAULT="$(basename /srv/sync/vault/vault-*.ecl .ecl | cut -d- -f2)" -o cat --no-pager; }
+logged_mount() { logged ECL-0510 | grep mounted; }
+until_true logged_mount
+[ "$(journalctl -u ecluse@documents -o cat --no-pager | grep -c 'ECL-0373.* mounted ok')" = 1 ]
 
 # A daemon that dies is started again; meanwhile the folder takes nothing, from no user.
 useradd -m alice
