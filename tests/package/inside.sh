@@ -101,6 +101,19 @@ systemctl stop srv-first.mount
 refused running 'mount.fuse.eclu.*'
 [ ! -e /dev/autofs ] || systemctl stop srv-first.automount
 
+# One that nobody looks into is unmounted again: until umount(8) is done, autofs holds up everybody else.
+if [ -e /dev/autofs ]; then
+    mkdir /srv/idle
+    echo '/srv/sync/vault /srv/idle fuse.ecluse passfile=/etc/ecluse/pass,noauto,nofail,x-systemd.automount,x-systemd.idle-timeout=2s 0 0' >>/etc/fstab
+    systemctl daemon-reload
+    systemctl start srv-idle.automount
+    [ "$(cat /srv/idle/file)" = precious ]
+    until_true absent /srv/idle
+    [ "$(property srv-idle.mount Result)" = success ]
+    [ "$(cat /srv/idle/file)" = precious ]
+    systemctl stop srv-idle.automount srv-idle.mount
+fi
+
 # A user's vault, at login, locked with the screen.
 as_alice() { runuser -u alice -- env XDG_RUNTIME_DIR="/run/user/$(id -u alice)" HOME=/home/alice "$@"; }
 loginctl enable-linger alice
