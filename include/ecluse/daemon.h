@@ -78,8 +78,9 @@ int daemon_forget(const struct daemon_ref *d);
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json);
 /* Unmounts and returns when the daemon has published and gone, with what it
  * says of the publication. Clears the mount of a daemon that died.
- * E_MOUNT_BUSY, E_NOT_MOUNTED. */
-int daemon_unmount(const char *mountpoint);
+ * E_MOUNT_BUSY, E_NOT_MOUNTED. `ourselves`, for root: the system call is made here
+ * and not by the daemon, whom an automount that expires the vault holds up. */
+int daemon_unmount(const char *mountpoint, bool ourselves);
 
 /* A member of a JSON object as daemons write them, found at any depth.
  * False when absent, of another type, or too long for `size`. */

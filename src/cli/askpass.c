@@ -100,7 +100,8 @@ static int ask_pinentry(struct pinentry *p, struct secret *s, bool fresh, const 
     return n < 0 ? (int)n : 0;
 }
 
-/* 1: another one shall be chosen. */
+/* 1: another one shall be chosen; also when the question is given up, which the next window can be too: many
+ * pinentries have that button in front, and all that was answered before would be lost. */
 static int accept_weak(struct pinentry *p)
 {
     const struct setting all[] = {
@@ -108,7 +109,9 @@ static int accept_weak(struct pinentry *p)
         { "SETOK", _("Choose another one") }, { "SETNOTOK", _("Use it all the same") },
     };
     int rc = set_all(p, all, ARRAY_SIZE(all));
-    return rc ? rc : pinentry_confirm(p);
+    if (!rc)
+        rc = pinentry_confirm(p);
+    return rc == E_NO_SECRET ? 1 : rc;
 }
 
 static int by_pinentry(struct asking *a, const char *program)
@@ -152,7 +155,7 @@ static int entry(const char *text, struct secret *s)
     return 0;
 }
 
-/* 1: yes; E_NO_SECRET: no. */
+/* 1: yes; E_NO_SECRET: no, as for Return, Escape, and a window that is closed. */
 static int question(const char *text, const char *yes, const char *no)
 {
     uint8_t nothing[64];
@@ -161,8 +164,8 @@ static int question(const char *text, const char *yes, const char *no)
     snprintf(yes_label, sizeof yes_label, "--ok-label=%s", yes);
     snprintf(no_label, sizeof no_label, "--cancel-label=%s", no);
     ssize_t n = external_run_words(ZENITY(WORD("--question"), WORD("--no-markup"), WORD("--class=ecluse"),
-                                          WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")),
-                                          yes_label, no_label, WORD("--text"), WORD(text)),
+                                          WORD("--width=460"), WORD("--default-cancel"), WORD("--title"),
+                                          WORD(_("Écluse: a weak passphrase")), yes_label, no_label, WORD("--text"), WORD(text)),
                                    nothing, sizeof nothing);
     return n < 0 ? (int)n : 1;
 }
@@ -198,7 +201,7 @@ static int by_zenity(struct asking *a)
         if (!rc && !a->secret.len)
             error = _("No passphrase was given.");
         else if (!rc && a->fresh && is_weak(&a->secret) &&
-                 question(weak_question(), _("Choose another one"), _("Use it all the same")) == 1)
+                 question(weak_question(), _("Use it all the same"), _("Choose another one")) != 1)
             error = _("Another passphrase:");
         else if (!rc && a->fresh)
             rc = entry_again(a, &error);

@@ -138,9 +138,10 @@ static void tell_plain(struct check *k, const struct check_finding *f)
 {
     if (f->verdict == CHECK_FOREIGN && ++k->foreign > FOREIGN_SHOWN)
         return;
-    printf("%s: ", _(verdict_words[f->verdict]));
+    printf("%s", _(verdict_words[f->verdict]));
+    printf(_(": %s"), "");         /* French has a space before it */
     spell_plain(stdout, f->path);
-    printf(": ");
+    printf(_(": %s"), "");
     tell_reason(f);
     printf("\n");
 }

@@ -147,7 +147,7 @@ static const char style[] =
     "padding-bottom:.3em}\n"
     "th,td{text-align:left;vertical-align:top;padding:.3em .6em;border-bottom:1px solid #8a8a8a;overflow-wrap:anywhere}"
     "thead th{border-bottom:2px solid #111}tbody th{font-weight:normal}.n{text-align:right;white-space:nowrap}\n"
-    "thead{display:table-header-group}tr,figure,.warning{break-inside:avoid}\n"
+    "thead{display:table-header-group}tr,figure,.warning{break-inside:avoid}caption,thead{break-after:avoid}tbody tr:first-child{break-before:avoid}\n"
     "figure{margin:1em 0}svg{width:100%;height:auto;display:block}\n"
     "nav ul{padding-left:1.2em}.languages{padding:0;list-style:none;display:flex;gap:1.5em}\n"
     ".language+.language{margin-top:4em;border-top:1px solid #8a8a8a;padding-top:1em}\n"

@@ -23,6 +23,7 @@ void report_third_parties(struct report_form *form)
         N_("the number of objects, and the size of each: a power of two from 64 KiB to 16 MiB"),
         N_("when objects appear and disappear, so the rhythm of work, in steps of seconds to minutes"),
         N_("that objects of one moment probably belong to the same work"),
+        N_("which objects are fetched, and when, where a sync client downloads them only on demand"),
         N_("what the sync client itself tells: account, address, computer"),
     };
     static const char *const not[] = {

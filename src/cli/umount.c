@@ -63,9 +63,9 @@ static bool was_unmounted(int error)
            error != -EACCES && error != -EAGAIN && error != E_FUSE && error != E_UNMOUNT;
 }
 
-static int unmount(const char *mountpoint)
+static int unmount(const char *mountpoint, bool ourselves)
 {
-    int rc = daemon_unmount(mountpoint);
+    int rc = daemon_unmount(mountpoint, ourselves);
     int code = complain(rc, mountpoint);
 
     if (was_unmounted(rc))
@@ -97,10 +97,10 @@ static int unmount_all(const char *state)
     for (int k = 0; children && k < count; k++) {
         children[k] = fork();
         if (children[k] == 0)
-            _exit(unmount(all[k].mountpoint));
+            _exit(unmount(all[k].mountpoint, false));
     }
     for (int k = 0; children && k < count; k++) {
-        int code = children[k] > 0 ? code_of(children[k]) : unmount(all[k].mountpoint);
+        int code = children[k] > 0 ? code_of(children[k]) : unmount(all[k].mountpoint, false);
         first = first ? first : code;
     }
     free(children);
@@ -115,7 +115,7 @@ int command_umount(int argc, char **argv)
 
     int rc = parse(argc, argv, &state, &all);
     if (!rc)
-        rc = all ? unmount_all(state) : unmount(argv[optind]);
+        rc = all ? unmount_all(state) : unmount(argv[optind], false);
     free(state);
     return rc;
 }
@@ -136,8 +136,9 @@ int command_umount_helper(int argc, char **argv)
     }
     if (!rc && argc - optind != 1)
         rc = usage_error("umount", _("one mountpoint is expected"));
+    /* While an automount expires the vault, autofs lets only umount(8) and its children through. */
     if (rc || !(lazy || force))
-        return rc ? rc : unmount(argv[optind]);
+        return rc ? rc : unmount(argv[optind], geteuid() == 0);
     const char *how = lazy && force ? "-ilf" : lazy ? "-il" : "-if";
     execlp("umount", "umount", how, "--", argv[optind], (char *)NULL);
     return complain(-errno, "umount");

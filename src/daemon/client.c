@@ -356,7 +356,14 @@ static int unmount_alone(const char *path)
     return rc || dead ? rc : E_CONTROL;  /* unmounted, but nobody says whether it is published */
 }
 
-int daemon_unmount(const char *mountpoint)
+/* The daemon, which finds itself unmounted, is asked afterwards how its last publication went. */
+static int release_first(const struct daemon_ref *d)
+{
+    int rc = mounted_release(d->mountpoint, false);
+    return rc == E_NOT_MOUNTED ? 0 : rc;
+}
+
+int daemon_unmount(const char *mountpoint, bool ourselves)
 {
     char real[PATH_MAX];
     struct daemon_ref d;
@@ -365,10 +372,15 @@ int daemon_unmount(const char *mountpoint)
     if (rc)
         return rc == E_MOUNTPOINT ? E_NOT_MOUNTED : rc;
     rc = daemon_find(real, &d);
+    if (rc == E_NOT_MOUNTED)
+        return unmount_alone(real);
+    if (!rc && ourselves) {
+        rc = release_first(&d);
+        if (rc)
+            return rc;
+    }
     if (!rc)
         rc = unmount_by(&d);
-    else if (rc == E_NOT_MOUNTED)
-        return unmount_alone(real);
     if (rc == E_NOT_MOUNTED || rc == E_CONTROL) {
         /* It died meanwhile: do not leave its corpse. */
         int cleared = mounted_is_dead(real) ? unmount_alone(real) : 0;

@@ -117,6 +117,8 @@ void process_detach(void);
 
 /* Before there are threads, and before any program is run. */
 void manager_find(void);
+/* Is standard error the journal?  It takes lines there too, but without their level and fields. */
+bool manager_reads_errors(void);
 void manager_tell(const char *state);
 /* Unmounted: publishes while telling what is left. Without a manager, nothing. */
 void manager_farewell(struct fs *fs);

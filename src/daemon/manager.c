@@ -10,6 +10,9 @@
  *
  * The variable is taken out of the environment, so that no program that we run can
  * speak in our name.  Numbers only: no name is told.
+ *
+ * $JOURNAL_STREAM says which device and inode the manager gave for the journal, see
+ * systemd.exec(5); redirected since, standard error is another one.
  */
 #include "internal.h"
 #include <pthread.h>
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -39,6 +43,17 @@ void manager_find(void)
         manager_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     }
     unsetenv("NOTIFY_SOCKET");
+}
+
+bool manager_reads_errors(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat st;
+    char rest;
+
+    return stream && sscanf(stream, "%llu:%llu%c", &device, &inode, &rest) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+           st.st_dev == device && st.st_ino == inode;
 }
 
 void manager_tell(const char *state)

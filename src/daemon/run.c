@@ -195,7 +195,8 @@ int daemon_run(const struct mount_config *c)
     process_harden();
     manager_find();
     warden_start(&s.warden);
-    log_open(c->log ? c->log : c->foreground || c->verbose ? LOG_TARGET_STDERR : LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
+    bool seen = (c->foreground || c->verbose) && !manager_reads_errors();
+    log_open(c->log ? c->log : seen ? LOG_TARGET_STDERR : LOG_TARGET_SYSTEM, LOG_LEVEL_INFO);
     int rc = preflight(c, &f);
     id_format(&f.vault.vault, id);
     if (!rc)

@@ -69,7 +69,7 @@ make_it() { # make_it NAME : with the assistant
     answer Return
     window "$(t 'Écluse: the sheet would be synced')"
     shot 04-synced
-    answer Return
+    answer Escape   # is no consent
     window "$(t 'Écluse: where to save the recovery sheet')"
     shot 05-sheet
     answer Return
@@ -83,8 +83,7 @@ make_it() { # make_it NAME : with the assistant
     answer Return
     window "$(t 'Écluse: a weak passphrase')"
     shot 07-weak-question
-    keys Right Right
-    answer Return
+    answer Return   # whichever button that is: nothing is taken, and nothing lost
     window "$(t 'Écluse: passphrase')"
     types "$PHRASE"
     nowhere "$PHRASE"

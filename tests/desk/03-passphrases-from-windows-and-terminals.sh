@@ -76,7 +76,13 @@ window '^Écluse: passphrase$'
 types bonjour
 answer Return
 window '^Écluse: a weak passphrase$'
-answer Escape
+answer Escape   # is no consent
+window '^Écluse: passphrase$'
+types bonjour
+answer Return
+window '^Écluse: a weak passphrase$'
+keys Right
+answer Return
 window '^Écluse: passphrase$'
 types bonjour
 keys Return

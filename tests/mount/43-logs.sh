@@ -11,7 +11,7 @@ need jq
 mount --make-rprivate /
 mount -t tmpfs none /run
 mkdir -p /run/systemd/journal
-"$TOOLS/journal" /run/systemd/journal/socket >"$TMP/journal" &
+"$TOOLS/journal" /run/systemd/journal/socket >>"$TMP/journal" &
 journal=$!
 until_true test -S /run/systemd/journal/socket
 CANARY=canary-of-a-name-5d20
@@ -66,6 +66,23 @@ same "every line is an object with its id, level and vault" "" \
     "$(jq -r "select((.id | test(\"^ECL-[0-9]{4}$\") | not) or (.vault != null and .vault != \"$vault\") or (.level | IN(\"error\", \"warning\", \"info\") | not) or (.time | test(\"Z$\") | not) or .pid < 2)" "$TMP/json")"
 same "an error is a member" E_AUTH "$(jq -r 'select(.id == "ECL-0201") | .error' "$TMP/json" | head -n 1)"
 grep -qF "$CANARY" "$TMP/json" && fail "a name is in the log"
+
+# In the foreground, where standard error is the journal already, as in our units: there with the fields, and once.
+foreground() { # foreground JOURNAL_STREAM : mounts and unmounts, standard error in $TMP/stream
+    : >"$TMP/journal"
+    JOURNAL_STREAM=$1 "$ECLUSE" mount --foreground --passfile "$PASS" --state "$STATE" "$STORE" "$MNT" 2>"$TMP/stream" &
+    until_true mountpoint -q "$MNT"
+    umount_vault
+    wait $!
+}
+: >"$TMP/stream"
+foreground "$(stat -c %d:%i "$TMP/stream")"
+until_true said ECL-0512
+has ECL-0512 "ECLUSE_VAULT=$vault"
+same "on standard error, which is the journal" "" "$(cat "$TMP/stream")"
+foreground "$(stat -c %d:%i "$TMP/journal")"   # that of whoever started us, and redirected
+grep -q '^ECL-0512' "$TMP/stream" || fail "not on standard error: $(cat "$TMP/stream")"
+said ECL-0512 && fail "in the journal too: $(entry ECL-0512)"
 
 # A journal that stopped reading, and none at all.
 kill -STOP $journal

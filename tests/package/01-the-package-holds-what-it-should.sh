@@ -28,6 +28,9 @@ usr/share/bash-completion/completions/ecluse
 usr/share/doc/ecluse/changelog.Debian.gz
 usr/share/doc/ecluse/changelog.gz
 usr/share/doc/ecluse/copyright
+usr/share/doc/ecluse/docs/en/administration.md
+usr/share/doc/ecluse/docs/examples/policy.conf
+usr/share/doc/ecluse/docs/fr/administration.md
 usr/share/file-manager/actions/ecluse.desktop
 usr/share/fish/vendor_completions.d/ecluse.fish
 usr/share/icons/hicolor/scalable/apps/ecluse.svg
@@ -35,9 +38,11 @@ usr/share/kio/servicemenus/ecluse.desktop
 usr/share/locale/fr/LC_MESSAGES/ecluse.mo
 usr/share/man/fr/man1/ecluse-open.1.gz
 usr/share/man/fr/man1/ecluse.1.gz
+usr/share/man/fr/man5/ecluse-policy.conf.5.gz
 usr/share/man/fr/man8/mount.ecluse.8.gz
 usr/share/man/man1/ecluse-open.1.gz
 usr/share/man/man1/ecluse.1.gz
+usr/share/man/man5/ecluse-policy.conf.5.gz
 usr/share/man/man8/mount.ecluse.8.gz
 usr/share/man/man8/umount.ecluse.8.gz
 usr/share/mime/packages/ecluse.xml
@@ -50,6 +55,14 @@ same "places that are somebody else's" "" "$(grep -E 'apparmor.d/local|usr/local
 same "the folder of the policy, which users read" drwxr-xr-x "$(dpkg-deb -c "$deb" | awk '$6 == "./etc/ecluse/" { print $1 }')"
 dpkg-deb -f "$deb" Depends | grep -q 'fuse3.*libc6.*libfuse3-3' || fail "depends on: $(dpkg-deb -f "$deb" Depends)"
 dpkg-deb --fsys-tarfile "$deb" | tar -xf - -C "$TMP" ./usr ./lib
+(
+    cd "$TMP/usr/share/doc/ecluse"
+    for page in README.md LISEZMOI.md docs/{en,fr}/*.md; do   # manuals and licence are elsewhere in a package
+        grep -o '](\([^)#:]*\)[)#]' "$page" | sed 's/](\(.*\)./\1/' | grep -vE '(^|/)man/|LICENSE|CHANGELOG|^$' |
+            while read -r link; do [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"; done || true
+    done
+) >"$TMP/dead"
+same "links of the guides that lead nowhere" "" "$(cat "$TMP/dead")"
 grep -aqF "$ROOT" "$TMP/usr/bin/ecluse" && fail "the path of this checkout is in the program"
 same "the program's version" "$("$ECLUSE" version)" "$("$TMP/usr/bin/ecluse" version)"
 same "the version of the package" "$("$ECLUSE" version | cut -d' ' -f2)" "$(dpkg-deb -f "$deb" Version | cut -d- -f1)"

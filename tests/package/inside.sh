@@ -35,6 +35,11 @@ systemctl start ecluse@documents
 mounted /srv/documents
 [ "$(cat /srv/documents/file)" = precious ]
 [ "$(property ecluse@documents StatusText)" = Mounted ]
+# Its lines have their fields, and are there once.
+logged() { journalctl -u ecluse@documents "ECLUSE_ID=$1" ECLUSE_VAULT="$(basename /srv/sync/vault/vault-*.ecl .ecl | cut -d- -f2)" -o cat --no-pager; }
+logged_mount() { logged ECL-0510 | grep mounted; }
+until_true logged_mount
+[ "$(journalctl -u ecluse@documents -o cat --no-pager | grep -c 'ECL-0373.* mounted ok')" = 1 ]
 
 # A daemon that dies is started again; meanwhile the folder takes nothing, from no user.
 useradd -m alice
@@ -95,6 +100,19 @@ head -c 3000000 /dev/urandom >/srv/first/automounted
 systemctl stop srv-first.mount
 refused running 'mount.fuse.eclu.*'
 [ ! -e /dev/autofs ] || systemctl stop srv-first.automount
+
+# One that nobody looks into is unmounted again: until umount(8) is done, autofs holds up everybody else.
+if [ -e /dev/autofs ]; then
+    mkdir /srv/idle
+    echo '/srv/sync/vault /srv/idle fuse.ecluse passfile=/etc/ecluse/pass,noauto,nofail,x-systemd.automount,x-systemd.idle-timeout=2s 0 0' >>/etc/fstab
+    systemctl daemon-reload
+    systemctl start srv-idle.automount
+    [ "$(cat /srv/idle/file)" = precious ]
+    until_true absent /srv/idle
+    [ "$(property srv-idle.mount Result)" = success ]
+    [ "$(cat /srv/idle/file)" = precious ]
+    systemctl stop srv-idle.automount srv-idle.mount
+fi
 
 # A user's vault, at login, locked with the screen.
 as_alice() { runuser -u alice -- env XDG_RUNTIME_DIR="/run/user/$(id -u alice)" HOME=/home/alice "$@"; }
