@@ -25,6 +25,7 @@ struct mount_config {
     enum log_target log;         /* UNSAID: standard error in the foreground, else the system's log */
     unsigned idle_seconds;       /* 0: never */
     unsigned publish_seconds;    /* quiet before a publication; 0: the default */
+    unsigned publish_every;      /* seconds: a fixed cadence instead; 0: none */
     unsigned grace;              /* as fs_options.grace */
     const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */
     /* What a person is told of an event at this mountpoint. From any thread. */

@@ -55,7 +55,8 @@ struct fs_options {
     uint32_t uid, gid;
     unsigned commit_ms;      /* 0: 5000 */
     unsigned grace;          /* days that unreferenced objects stay, + 1; 0: 30 days */
-    unsigned publish_ms;     /* quiet before a publication; 0: 5000; fixed cadence when negative backing off is unwanted */
+    unsigned publish_ms;     /* quiet before a publication; 0: 5000 */
+    unsigned publish_every;  /* seconds: a fixed cadence instead; 0: none */
     /* Asks the kernel for the dirty pages of an inode and returns once they
      * were written through fs_write. Called without locks, from the commit
      * thread only. NULL: nothing to fetch. */
@@ -197,7 +198,8 @@ struct fs_status {
     uint64_t cache_bytes;
 };
 int fs_status(struct fs *fs, struct fs_status *out);
-/* The last publications that this device knows: its own first, then of each other. */
+/* The last publications that this device knows: its own first, then of each other; but its own
+ * only while a store that does not answer holds up who looks at it. */
 struct fs_head { uint64_t actor, seq; int64_t time; bool own; char phrase[PHRASE_TEXT]; };
 int fs_heads(struct fs *fs, int (*visit)(void *ctx, const struct fs_head *h), void *ctx);
 /* Every file of which a published object is not in the store, by its path. */

@@ -165,7 +165,14 @@ static void say_warnings(const char *json)
 
 static void say_mode(const char *json)
 {
+    char every[WORDS_MAX], sentence[256];
+
     line(_("Writing"), number(json, "read_only") ? _("read-only") : _("allowed"));
+    if (!number(json, "publish_every") || number(json, "read_only"))
+        return;
+    snprintf(sentence, sizeof sentence, _("at a fixed cadence, every %s"),
+             words_for_duration(number(json, "publish_every"), every));
+    line(_("Publishing"), sentence);
 }
 
 static void say(const char *json)

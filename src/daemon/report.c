@@ -136,6 +136,7 @@ int report_status(const struct served *s, bool closing, struct buf *out)
     json_string(out, "suite", suite_name(s->suite));
     json_number(out, "since", s->since);
     json_bool(out, "cloned", s->cloned);
+    json_number(out, "publish_every", s->config->publish_every);
     if (!closing) {
         int rc = fs_survey(s->fs);
         if (rc)

@@ -274,6 +274,13 @@ static bool is_worth_it(struct fs *fs, const struct due *u)
 }
 
 /* 1 when more are due. */
+/* How many may go in a round: at a fixed cadence there are fewer rounds. */
+static size_t paced(const struct fs *fs)
+{
+    unsigned pauses = fs->opt.publish_every / PAUSE_SECONDS;
+    return REMOVALS_PACED * (size_t)(pauses > 1 ? pauses : 1);
+}
+
 static int sweep(struct fs *fs, bool at_once, struct gc_report *out)
 {
     struct due u;
@@ -286,7 +293,7 @@ static int sweep(struct fs *fs, bool at_once, struct gc_report *out)
             rc = find_due(fs, at_once, out, &u);
     }
     if (!rc)
-        rc = remove_due(fs, &u, at_once ? SIZE_MAX : REMOVALS_PACED, out);
+        rc = remove_due(fs, &u, at_once ? SIZE_MAX : paced(fs), out);
     due_free(&u);
     return rc;
 }
