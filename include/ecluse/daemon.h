@@ -78,9 +78,11 @@ int daemon_forget(const struct daemon_ref *d);
 /* Takes out of the store what nothing needs; the answer, a JSON object, is malloc'd. */
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json);
 /* Unmounts and returns when the daemon has published and gone, with what it
- * says of the publication. Clears the mount of a daemon that died.
- * E_MOUNT_BUSY, E_NOT_MOUNTED. */
-int daemon_unmount(const char *mountpoint);
+ * says of the publication. Clears the mount of a daemon that died. `waits` is called when
+ * that takes longer than a person expects; may be NULL.
+ * E_MOUNT_BUSY, E_NOT_MOUNTED; E_STORE_STUCK: unmounted, and the daemon waits for a store
+ * that does not answer. */
+int daemon_unmount(const char *mountpoint, void (*waits)(void));
 
 /* A member of a JSON object as daemons write them, found at any depth.
  * False when absent, of another type, or too long for `size`. */

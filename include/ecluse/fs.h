@@ -26,7 +26,7 @@ struct statvfs;
     X(READ_ONLY, "read-only")                       /* a sync failed: latched */ \
     X(NO_SPACE, "no-space")                         /* for the index: changes are refused */ \
     X(SPACE_BACK, "space-back") \
-    X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
+    X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again; or nothing moves */ \
     X(PUBLICATION_RESUMES, "publication-resumes") \
     X(REFUSED, "refused")                           /* an object is not authentic; the first */ \
     X(NOT_ARRIVED, "not-arrived")                   /* an object that is needed is absent or short */ \
@@ -67,6 +67,9 @@ struct fs_options {
     /* Something happened, and `error` is why, or 0. From any thread, perhaps with
      * locks held: returns at once and calls nothing of the filesystem. May be NULL. */
     void (*event)(void *event_ctx, enum fs_event event, int error);
+    /* After fs_closing: the store has let nothing through for minutes, and whoever waits
+     * for the end should wait no more. Once, from a thread of its own. May be NULL. */
+    void (*stuck)(void *event_ctx);
     void *event_ctx;
     /* Asked, while opening, whether a store that is older than what was seen shall be
      * taken as it is: 0, or the error to end with. NULL: E_OLDER_STATE. */
@@ -175,6 +178,8 @@ struct gc_report {
 int fs_gc(struct fs *fs, bool at_once, struct gc_report *out);
 /* Lets a round under way end early: the vault is about to be closed. */
 void fs_gc_stop(struct fs *fs);
+/* Somebody waits for the end from now on: see `stuck`. May be called again. */
+void fs_closing(struct fs *fs);
 int fs_statvfs(struct fs *fs, struct statvfs *out);
 
 struct fs_status {
@@ -204,7 +209,8 @@ struct fs_head { uint64_t actor, seq; int64_t time; bool own; char phrase[PHRASE
 int fs_heads(struct fs *fs, int (*visit)(void *ctx, const struct fs_head *h), void *ctx);
 /* Every file of which a published object is not in the store, by its path. */
 int fs_unreadable(struct fs *fs, int (*visit)(void *ctx, const char *path), void *ctx);
-/* Counts missing and foreign objects in the store again. */
+/* Counts missing and foreign objects in the store again. E_STORE_STUCK when that takes 20 s: it
+ * goes on, and who asks meanwhile is told so at once. */
 int fs_survey(struct fs *fs);
 
 #endif

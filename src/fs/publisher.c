@@ -19,16 +19,18 @@
 
 static void say_result(struct fs *fs, int rc)
 {
+    pthread_mutex_lock(&fs->publish.telling);
     int before = atomic_exchange(&fs->publish_error, rc);
 
     if (before == rc || atomic_load(&fs->latched))
-        return;
-    if (!rc)
+        before = rc;
+    else if (!rc)
         log_info("ECL-0411 publication goes on");
     else
         log_warning("ECL-0410 publication: %s", error_name(rc));
-    if (!before || !rc)
+    if (before != rc && (!before || !rc))
         fs_raise(fs, rc ? FS_EVENT_PUBLICATION_WAITS : FS_EVENT_PUBLICATION_RESUMES, rc);
+    pthread_mutex_unlock(&fs->publish.telling);
 }
 
 static int publish_all(struct fs *fs)
@@ -37,6 +39,7 @@ static int publish_all(struct fs *fs)
         return 0;
     if (atomic_load(&fs->latched))
         return E_LATCHED;
+    lateness_begun(fs);
     int rc = fresh_check(fs);    /* nothing is built upon a store that went back */
     if (!rc)
         rc = publish_complete(fs);
@@ -49,6 +52,7 @@ static int publish_all(struct fs *fs)
     /* What was to be published is; without a checkpoint reading only takes longer. */
     if (!rc && checkpoint_due(fs) && publish_checkpoint(fs) && atomic_load(&fs->latched))
         rc = E_LATCHED;
+    lateness_ended(fs, rc);
     say_result(fs, rc);
     return rc;
 }
@@ -77,6 +81,7 @@ void publish_poke(struct fs *fs)
     pthread_mutex_lock(&p->lock);
     if (!p->work) {
         p->work = true;
+        lateness_waits_locked(p);
         pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);
@@ -227,11 +232,14 @@ int publish_start(struct fs *fs)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&p->changed, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&p->telling, NULL);
     struct publication_row last;
     int left = index_unpublished(fs->index);
     p->work = left == 1 || (index_last_publication(fs->index, &last) == 0 && !last.done);
     if (left < 0)
         return left;
+    if (p->work)
+        lateness_waits_locked(p);  /* nobody else knows of it yet */
     /* Until here damage refuses the mount, and nothing is changed. */
     index_on_damage(fs->index, fs_index_damaged, fs);
     return -pthread_create(&p->thread, NULL, thread, fs);
