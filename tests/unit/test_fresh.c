@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <fs/rebuild.h>
 #include <fs/seen.h>
 #include <stdio.h>
 #include <stdlib.h>
