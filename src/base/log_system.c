@@ -150,24 +150,16 @@ static bool to_syslog(enum log_level level, const char *line, size_t len)
     return true;
 }
 
-static bool deliver(enum log_target to, enum log_level level, const char *line, size_t len)
-{
-    return (to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len);
-}
-
 void log_to_system(enum log_target to, enum log_level level, const char *line, size_t len)
 {
-    char told[64];
-
     pthread_once(&once, prepare);
-    if (!deliver(to, level, line, len)) {
+    if ((to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len)) {
+        unsigned long missing = atomic_exchange(&lost, 0);
+        if (missing)             /* comes back here once, with none missing */
+            log_system(LOG_LEVEL_WARNING, "ECL-0712 %lu lines of the log were lost before this one", missing);
+    } else {
         atomic_fetch_add(&lost, 1);
-        return;
     }
-    unsigned long missing = atomic_exchange(&lost, 0);
-    int n = snprintf(told, sizeof told, "ECL-0712 %lu lines were lost before this one", missing);
-    if (missing && !deliver(to, LOG_LEVEL_WARNING, told, (size_t)n))
-        atomic_fetch_add(&lost, missing);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------ */

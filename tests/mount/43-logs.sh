@@ -105,5 +105,5 @@ for _ in $(seq 30); do "$ECLUSE" status --state "$STATE" "$MNT" >/dev/null && "$
 timeout 20 cat "$MNT/$CANARY" >/dev/null 2>&1 && fail "altered bytes were served"
 kill -CONT $syslog
 umount_vault
-until_true in_syslog 'ECL-0712 [0-9]* lines were lost before this one'
+until_true in_syslog 'ECL-0712 [0-9]* lines of the log were lost before this one'
 kill $syslog
