@@ -18,7 +18,7 @@ watch_store() {
     before=$(stored)
     while [ -e "$TMP/watching" ]; do
         after=$(stored)
-        [ "$before" = "$after" ] || diff <(echo "$before") <(echo "$after") | sed -n "s/^\([<>] .\)/$EPOCHREALTIME \1/p" >>"$TMP/seen"
+        [ "$before" = "$after" ] || diff <(echo "$before") <(echo "$after") | sed -n "s/^\([<>] .\)/$EPOCHREALTIME \1/p" >>"$TMP/seen" || true
         before=$after
         read -rt 0.2 <> <(:) || true
     done
