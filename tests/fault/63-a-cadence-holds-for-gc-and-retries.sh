@@ -11,7 +11,7 @@ export ECLUSE_CLOCK=$TMP/clock
 echo 0 >"$ECLUSE_CLOCK"
 gate=$TMP/gate
 ECLUSE_FAULT=intent:ENOSPC:1 ECLUSE_FAULT_GATE=$gate mount_vault -o publish_every=${EVERY}s,grace=1
-stored() { find "$STORE/segments" -type f -printf '%P\n' | sort; }
+stored() { find "$STORE/segments" -type f -printf '%P\n' 2>/dev/null | sort; }
 # The moment of each addition (>) and removal (<), to a fifth of a second.
 watch_store() {
     local before after
