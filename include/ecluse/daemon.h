@@ -25,6 +25,7 @@ struct mount_config {
     enum log_target log;         /* UNSAID: standard error in the foreground, else the system's log */
     unsigned idle_seconds;       /* 0: never */
     unsigned publish_seconds;    /* quiet before a publication; 0: the default */
+    unsigned publish_every;      /* seconds: a fixed cadence instead; 0: none */
     unsigned grace;              /* as fs_options.grace */
     const char *notify;          /* absolute: run for each event; "none"; NULL: notify-send */
     /* What a person is told of an event at this mountpoint. From any thread. */
@@ -77,10 +78,12 @@ int daemon_forget(const struct daemon_ref *d);
 /* Takes out of the store what nothing needs; the answer, a JSON object, is malloc'd. */
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json);
 /* Unmounts and returns when the daemon has published and gone, with what it
- * says of the publication. Clears the mount of a daemon that died.
- * E_MOUNT_BUSY, E_NOT_MOUNTED. `ourselves`, for root: the system call is made here
- * and not by the daemon, whom an automount that expires the vault holds up. */
-int daemon_unmount(const char *mountpoint, bool ourselves);
+ * says of the publication. Clears the mount of a daemon that died. `ourselves`, for root:
+ * the system call is made here and not by the daemon, whom an automount that expires the
+ * vault holds up. `waits` is called when that takes longer than a person expects; may be NULL.
+ * E_MOUNT_BUSY, E_NOT_MOUNTED; E_STORE_STUCK: unmounted, and the daemon waits for a store
+ * that does not answer. */
+int daemon_unmount(const char *mountpoint, bool ourselves, void (*waits)(void));
 
 /* A member of a JSON object as daemons write them, found at any depth.
  * False when absent, of another type, or too long for `size`. */

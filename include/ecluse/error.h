@@ -66,6 +66,8 @@ enum exit_code {
     X(E_STORE_SYNC, -5015, EIO, EXIT_SYSTEM, \
       "the store's disk may not have kept what was written to it", \
       "le disque du dépôt n’a peut-être pas conservé ce qui y a été écrit") \
+    X(E_STORE_STUCK, -5016, EIO, EXIT_STORE, \
+      "the store does not answer", "le dépôt ne répond pas") \
     X(E_STORE_HEADER, -5014, EIO, EXIT_INTEGRITY, \
       "the vault header is truncated or altered", \
       "l’en-tête du coffre est tronqué ou altéré") \

@@ -26,7 +26,7 @@ struct statvfs;
     X(READ_ONLY, "read-only")                       /* a sync failed: latched */ \
     X(NO_SPACE, "no-space")                         /* for the index: changes are refused */ \
     X(SPACE_BACK, "space-back") \
-    X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again */ \
+    X(PUBLICATION_WAITS, "publication-waits")       /* it failed, and is tried again; or nothing moves */ \
     X(PUBLICATION_RESUMES, "publication-resumes") \
     X(REFUSED, "refused")                           /* an object is not authentic; the first */ \
     X(NOT_ARRIVED, "not-arrived")                   /* an object that is needed is absent or short */ \
@@ -55,7 +55,8 @@ struct fs_options {
     uint32_t uid, gid;
     unsigned commit_ms;      /* 0: 5000 */
     unsigned grace;          /* days that unreferenced objects stay, + 1; 0: 30 days */
-    unsigned publish_ms;     /* quiet before a publication; 0: 5000; fixed cadence when negative backing off is unwanted */
+    unsigned publish_ms;     /* quiet before a publication; 0: 5000 */
+    unsigned publish_every;  /* seconds: a fixed cadence instead; 0: none */
     /* Asks the kernel for the dirty pages of an inode and returns once they
      * were written through fs_write. Called without locks, from the commit
      * thread only. NULL: nothing to fetch. */
@@ -66,6 +67,9 @@ struct fs_options {
     /* Something happened, and `error` is why, or 0. From any thread, perhaps with
      * locks held: returns at once and calls nothing of the filesystem. May be NULL. */
     void (*event)(void *event_ctx, enum fs_event event, int error);
+    /* After fs_closing: the store has let nothing through for minutes, and whoever waits
+     * for the end should wait no more. Once, from a thread of its own. May be NULL. */
+    void (*stuck)(void *event_ctx);
     void *event_ctx;
     /* Asked, while opening, whether a store that is older than what was seen shall be
      * taken as it is: 0, or the error to end with. NULL: E_OLDER_STATE. */
@@ -174,6 +178,8 @@ struct gc_report {
 int fs_gc(struct fs *fs, bool at_once, struct gc_report *out);
 /* Lets a round under way end early: the vault is about to be closed. */
 void fs_gc_stop(struct fs *fs);
+/* Somebody waits for the end from now on: see `stuck`. May be called again. */
+void fs_closing(struct fs *fs);
 int fs_statvfs(struct fs *fs, struct statvfs *out);
 
 struct fs_status {
@@ -197,12 +203,14 @@ struct fs_status {
     uint64_t cache_bytes;
 };
 int fs_status(struct fs *fs, struct fs_status *out);
-/* The last publications that this device knows: its own first, then of each other. */
+/* The last publications that this device knows: its own first, then of each other; but its own
+ * only while a store that does not answer holds up who looks at it. */
 struct fs_head { uint64_t actor, seq; int64_t time; bool own; char phrase[PHRASE_TEXT]; };
 int fs_heads(struct fs *fs, int (*visit)(void *ctx, const struct fs_head *h), void *ctx);
 /* Every file of which a published object is not in the store, by its path. */
 int fs_unreadable(struct fs *fs, int (*visit)(void *ctx, const char *path), void *ctx);
-/* Counts missing and foreign objects in the store again. */
+/* Counts missing and foreign objects in the store again. E_STORE_STUCK when that takes 20 s: it
+ * goes on, and who asks meanwhile is told so at once. */
 int fs_survey(struct fs *fs);
 
 #endif

@@ -51,6 +51,13 @@ int64_t clock_now(void);
 static inline int64_t clock_now(void) { return (int64_t)time(NULL); }
 #endif
 
+/* How long something may take; in builds with ECLUSE_FAULTS no longer than ECLUSE_LIMIT says. */
+#ifdef ECLUSE_FAULTS
+unsigned fault_seconds(unsigned usual);
+#else
+static inline unsigned fault_seconds(unsigned usual) { return usual; }
+#endif
+
 /* Writes all of buf at offset. */
 int io_write_at(int fd, const void *buf, size_t len, uint64_t offset, enum fault_point point);
 /* Reads exactly len bytes; -ENODATA when the file ends before. */

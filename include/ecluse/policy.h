@@ -17,6 +17,7 @@
 
 #define POLICY_FILE "/etc/ecluse/policy.conf"
 #define POLICY_PATHS_MAX 32u
+#define POLICY_CADENCE_MAX 86400u   /* seconds, also of the mount option publish_every */
 
 /*  X(rule, key) ; what they mean is in policy.conf(5) */
 #define POLICY_RULES(X) \
@@ -28,6 +29,7 @@
     X(IDLE_MAX, "idle_max") \
     X(FORBID, "forbid") \
     X(PUBLISH_AFTER, "publish_after") \
+    X(PUBLISH_EVERY, "publish_every") \
     X(LOG, "log") \
     X(LANGUAGES, "languages")
 enum policy_rule {
@@ -57,7 +59,7 @@ struct policy {
     struct policy_paths stores, mountpoints;
     unsigned slots;                     /* bits 1 << enum slot_kind */
     struct kdf_cost floor;              /* zeros where no rule is */
-    unsigned idle_max, publish_after;   /* seconds */
+    unsigned idle_max, publish_after, publish_every;   /* seconds */
     unsigned forbidden;                 /* bits 1 << enum policy_option */
     enum log_target log;
     char language[3];                   /* the first one allowed */

@@ -49,6 +49,7 @@ struct rebuild_report {
     uint64_t objects, foreign, unreadable;   /* in the store; unreadable ones are logged */
     uint64_t arriving;           /* begin like ours and have no end: on their way, or altered; logged */
     uint64_t late, altered;      /* of the last two, objects of this vault that may hold newer changes; logged */
+    uint64_t newer;              /* and those that a newer version of this program wrote */
     uint64_t publications;       /* applied */
     int64_t time;                /* of the last one applied, 0: none */
     uint64_t pending;            /* publications that wait for something missing */

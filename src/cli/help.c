@@ -33,6 +33,7 @@ static const struct topic { const char *name, *text; } topics[] = {
       "  passfile=F, extpass=COMMAND, keyfile=F, state=DIR   as the options above\n"
       "  grace=30          days that unreferenced objects stay in the store\n"
       "  idle=30m          unmounts after that time without use (s, m, h, d)\n"
+      "  publish_every=10m  publishes at this fixed cadence only (1s to 1d)\n"
       "  strict            every write is ordered; slower\n"
       "  owners            keeps owners and groups (useful to root only)\n"
       "  allow_other, allow_root   other users, or root, may enter\n"

@@ -8,10 +8,11 @@
  * written `\,` and a backslash `\\`.
  */
 #include "internal.h"
+#include <ecluse/policy.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum treatment { IGNORED, ON, OFF, TEXT, DURATION, DAYS, REBUILD, LOG };
+enum treatment { IGNORED, ON, OFF, TEXT, DURATION, CADENCE, DAYS, REBUILD, LOG };
 
 static const struct word { const char *name; enum treatment treatment; size_t offset; } words[] = {
 #define AT(member) offsetof(struct mount_options, member)
@@ -24,6 +25,7 @@ static const struct word { const char *name; enum treatment treatment; size_t of
     { "keyfile", TEXT, AT(sources.keyfile) }, { "state", TEXT, AT(state) }, { "fsname", TEXT, AT(fsname) },
     { "notify", TEXT, AT(notify) }, { "log", LOG, AT(config.log) },
     { "grace", DAYS, AT(config.grace) }, { "idle", DURATION, AT(config.idle_seconds) }, { "rebuild", REBUILD, AT(rebuild) },
+    { "publish_every", CADENCE, AT(config.publish_every) },
     { "defaults", IGNORED, 0 }, { "auto", IGNORED, 0 }, { "noauto", IGNORED, 0 }, { "_netdev", IGNORED, 0 },
     { "user", IGNORED, 0 }, { "nouser", IGNORED, 0 }, { "users", IGNORED, 0 }, { "nousers", IGNORED, 0 },
     { "owner", IGNORED, 0 }, { "noowner", IGNORED, 0 }, { "group", IGNORED, 0 }, { "nogroup", IGNORED, 0 },
@@ -60,6 +62,11 @@ static bool parse_duration(const char *text, unsigned *out)
         return false;
     *out = (unsigned)n * seconds[unit - units];
     return true;
+}
+
+static bool parse_cadence(const char *text, unsigned *out)
+{
+    return parse_duration(text, out) && *out >= 1 && *out <= POLICY_CADENCE_MAX;
 }
 
 #define DAYS_MAX 36500ul
@@ -107,6 +114,11 @@ static int apply(struct mount_options *o, const struct word *w, const char *valu
     case DURATION:
         if (!value || !parse_duration(value, (unsigned *)(void *)member))
             return usage_error("mount", _("“%s” is not a duration for the mount option “%s” (for example 30m)"),
+                               value ? value : "", w->name);
+        break;
+    case CADENCE:
+        if (!value || !parse_cadence(value, (unsigned *)(void *)member))
+            return usage_error("mount", _("“%s” is not a cadence for the mount option “%s” (1s to 1d, for example 10m)"),
                                value ? value : "", w->name);
         break;
     case DAYS:

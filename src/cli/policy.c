@@ -3,7 +3,7 @@
  * What the policy of this computer says of a command, before it does anything.
  *
  * A rule refuses what was asked for; where nothing was asked for, it decides (idle_max,
- * publish_after, log, exec).  It is read once in each process, and never by the daemon again:
+ * publish_after, publish_every, log, exec).  It is read once in each process, and never by the daemon again:
  * a mount keeps the rules under which it was made.  Refusals are logged, and noted in the
  * audit log of the vault where this device has one.
  */
@@ -85,7 +85,10 @@ enum policy_verdict policy_judge(const struct policy *p, enum policy_rule rule, 
     case POLICY_IDLE_MAX: return verdict(c && c->idle_seconds, c && c->idle_seconds <= p->idle_max);
     case POLICY_FORBID: return verdict(u->sources || c || u->state, !(asked(u) & p->forbidden));
     case POLICY_LOG: return verdict(c && c->log, c && same_log(p->log, c->log));
-    case POLICY_PUBLISH_AFTER: case POLICY_LANGUAGES: case POLICY_RULE_COUNT: break;
+    /* When everything is published is not the user's to choose, either way. */
+    case POLICY_PUBLISH_AFTER: return verdict(c && c->publish_every, p->line[POLICY_PUBLISH_EVERY]);
+    case POLICY_PUBLISH_EVERY: return verdict(c && c->publish_every, c && c->publish_every == p->publish_every);
+    case POLICY_LANGUAGES: case POLICY_RULE_COUNT: break;
     }
     return POLICY_UNASKED;
 }
@@ -227,6 +230,8 @@ void policy_apply(struct mount_config *c)
     if (p->forbidden & 1u << POLICY_NO_EXEC)
         c->noexec = true;
     c->publish_seconds = p->publish_after;
+    if (p->line[POLICY_PUBLISH_EVERY])
+        c->publish_every = p->publish_every;
     if (p->line[POLICY_LOG] && !c->log)
         c->log = p->log;
 }

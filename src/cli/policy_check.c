@@ -24,6 +24,7 @@ static const char *const meanings[POLICY_RULE_COUNT] = {
     [POLICY_IDLE_MAX] = N_("a vault is unmounted after at most that time without use"),
     [POLICY_FORBID] = N_("these options are not allowed"),
     [POLICY_PUBLISH_AFTER] = N_("changes are published after that much quiet"),
+    [POLICY_PUBLISH_EVERY] = N_("changes are published at this fixed cadence, whenever they were made"),
     [POLICY_LOG] = N_("the daemon logs there"),
     [POLICY_LANGUAGES] = N_("messages are in these languages"),
 };

@@ -283,7 +283,7 @@ static void report_store(const struct rebuild_report *p)
     say(_("  Objects that are not whole, still on their way or altered: %s (the log names them).\n"), p->arriving);
     say(_("  Objects that the store lacks, as was accepted: %s; files that need them give an error.\n"), p->gone);
     say(_("  Objects of this vault left out that may hold newer changes: %s (the log names them).\n"),
-        p->late + p->altered);
+        p->late + p->altered + p->newer);
     say(_("  Publications left out because something that they need is missing: %s.\n"), p->pending);
     say(_("  Publications left out because they were forged or forked: %s.\n"), p->refused);
     say(_("  Publications of other devices that are not part of this tree: %s.\n"), p->branches);
@@ -321,7 +321,8 @@ static void report_heads(const struct rebuild_report *p)
 /* The way on, where there is one. */
 static void explain_refusal(const struct work *w, int error, const struct rebuild_report *p)
 {
-    if (error != E_NOT_ARRIVED && error != E_OLDER_STATE && error != E_FORKED && error != E_AUTH)
+    if (error != E_NOT_ARRIVED && error != E_OLDER_STATE && error != E_FORKED && error != E_AUTH &&
+        error != E_NEWER_FORMAT)
         return;
     fprintf(stderr, _("Nothing was changed. Readable: %s publications; waiting for what is missing: %s; refused: "
                       "%s.\nLet the store become complete and try again; or accept what is missing with "
@@ -333,11 +334,15 @@ static void explain_refusal(const struct work *w, int error, const struct rebuil
 /* The newest publication is named by nothing: that it does not open is all that shows. */
 static void explain_doubts(const struct rebuild_report *p)
 {
-    if (!p->late && !p->altered)
-        return;
-    fprintf(stderr, _("Objects of this vault that are not whole: %s; altered: %s. Each may hold the newest changes of a\n"
+    if (p->newer)
+        fprintf(stderr, _("Objects that a newer version of Écluse wrote: %s. Each may hold the newest changes of a device. Recover the\n"
+                          "vault with that version.\n"), figure(p->newer));
+    if (p->late || p->altered)
+        fprintf(stderr, _("Objects of this vault that are not whole: %s; altered: %s. Each may hold the newest changes of a\n"
                       "device. If the store is still being synced, wait and try again; otherwise “ecluse check” tells\n"
                       "which they are.\n"), figure(p->late), figure(p->altered));
+    if (!p->late && !p->altered && !p->newer)
+        return;
     fflush(stderr);
     report_heads(p);
     fflush(stdout);
@@ -368,7 +373,7 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
     if (error != -EINTR)
         code = complain(error, store ? w->r->store : w->path);
     explain_refusal(w, error, p);
-    if (error == E_AUTH || error == E_NOT_ARRIVED)
+    if (error == E_AUTH || error == E_NOT_ARRIVED || error == E_NEWER_FORMAT)
         explain_doubts(p);
     explain_half(w, error, p);
     return code;

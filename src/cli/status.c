@@ -149,6 +149,8 @@ static void say_warnings(const char *json)
     if (number(json, "older"))
         printf("%s", _("  ! the store lacks what this device has already seen: nothing is published until it is\n"
                        "    complete again, or until it is unmounted and accepted (ecluse accept --older)\n"));
+    if (daemon_json_number(json, "survey_code", &code) && code)
+        printf(_("  ! the store could not be looked over, so these counts are of earlier: %s\n"), error_sentence((int)code));
     if (missing)
         say_event(json, FS_EVENT_NOT_ARRIVED, E_NOT_ARRIVED);
     if (refused)
@@ -165,7 +167,14 @@ static void say_warnings(const char *json)
 
 static void say_mode(const char *json)
 {
+    char every[WORDS_MAX], sentence[256];
+
     line(_("Writing"), number(json, "read_only") ? _("read-only") : _("allowed"));
+    if (!number(json, "publish_every") || number(json, "read_only"))
+        return;
+    snprintf(sentence, sizeof sentence, _("at a fixed cadence, every %s"),
+             words_for_duration(number(json, "publish_every"), every));
+    line(_("Publishing"), sentence);
 }
 
 static void say(const char *json)

@@ -63,12 +63,20 @@ static bool was_unmounted(int error)
            error != -EACCES && error != -EAGAIN && error != E_FUSE && error != E_UNMOUNT;
 }
 
+static void say_waiting(void)
+{
+    fputs(_("ecluse: waiting for the last publication; it goes on when you stop this command (Ctrl-C)\n"), stderr);
+}
+
 static int unmount(const char *mountpoint, bool ourselves)
 {
-    int rc = daemon_unmount(mountpoint, ourselves);
+    int rc = daemon_unmount(mountpoint, ourselves, say_waiting);
     int code = complain(rc, mountpoint);
 
-    if (was_unmounted(rc))
+    if (rc == E_STORE_STUCK)
+        fputs(_("The folder is unmounted. What could not be published stays on this device; it is published when the\n"
+                "store answers again, or after the next mount. Nothing is lost when this computer is shut down.\n"), stderr);
+    else if (was_unmounted(rc))
         fputs(_("The folder is unmounted all the same. What could not be published stays on this\n"
                 "device, and is published after the next mount.\n"), stderr);
     return code;

@@ -9,7 +9,8 @@
  *
  * `umount` waits three times: for the answer that follows the publication, for
  * the end of the process by its pidfd (opened before asking, so that it can
- * never be somebody else's), and thereby for the release of the state's lock.
+ * never be somebody else's), and thereby for the release of the state's lock.  When the
+ * store hangs the daemon says so after minutes, and nobody waits for what may never come.
  */
 #include "internal.h"
 #include <dirent.h>
@@ -24,6 +25,7 @@
 
 #define PING_MS 3000
 #define STATUS_MS 60000
+#define SILENT_MS 15000              /* a wait of that length needs a word */
 #define NO_LIMIT (-1)
 
 /* --- one request ------------------------------------------------------------------ */
@@ -248,50 +250,73 @@ static void wait_for_process(int pidfd)
         ;
 }
 
-static int unmount_by(const struct daemon_ref *d)
+/* Does the daemon go on? Turned away before it was heard, or heard and refused. Daemons of
+ * before an upgrade do not say that they are still mounted. */
+static bool goes_on(int rc, const char *answer)
 {
+    int64_t mounted;
+
+    if (rc && answer && daemon_json_number(answer, "mounted", &mounted))
+        return mounted != 0;
+    return rc == -EPERM || rc == -EAGAIN || rc == E_MOUNT_BUSY;
+}
+
+static void tell_of_waiting(int fd, void (*waits)(void))
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    if (waits && poll(&p, 1, SILENT_MS) == 0)
+        waits();
+}
+
+static int unmount_by(const struct daemon_ref *d, void (*waits)(void))
+{
+    static const char request[] = "unmount\n";
     struct ucred peer;
     char *answer = NULL;
-    int64_t mounted;
 
     int fd = connect_to(d->socket, &peer);
     if (fd < 0)
         return fd == -ECONNREFUSED || fd == -ENOENT ? E_NOT_MOUNTED : fd;
     int pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
-    int rc = ask(fd, "unmount\n", NO_LIMIT, &answer);
+    int rc = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE ? E_CONTROL : 0;
+    if (!rc) {
+        tell_of_waiting(fd, waits);
+        rc = read_answer(fd, NO_LIMIT, &answer);
+    }
     close(fd);
     if (!rc)
         rc = result_of(answer);
-    /* Turned away before it was heard, or heard and refused: the daemon goes on. Daemons of before
-     * an upgrade do not say that they are still mounted. */
-    bool refused = rc == -EPERM || rc == -EAGAIN || rc == E_MOUNT_BUSY ||
-                   (rc && answer && daemon_json_number(answer, "mounted", &mounted));
+    bool ends = !goes_on(rc, answer) && rc != E_STORE_STUCK;
+    if (rc == -EAGAIN && ends)
+        rc = E_CONTROL;          /* unmounted, but too many wait for the result already */
     free(answer);
     if (pidfd >= 0) {
-        if (!refused)
+        if (ends)
             wait_for_process(pidfd);
         close(pidfd);
     }
     return rc;
 }
 
-bool client_wait_for_end(const char *state_path)
+int client_wait_for_end(const char *state_path)
 {
     struct daemon_ref *all = NULL;
-    bool in_vain = false;
+    int rc = 0;
 
     int count = daemon_list(&all);
-    for (int k = 0; k < count && !in_vain; k++) {
+    for (int k = 0; k < count && !rc; k++) {
         if (strcmp(all[k].state, state_path))
             continue;
-        in_vain = all[k].mounted;
-        if (!in_vain) {
+        if (all[k].mounted) {
+            rc = E_STATE_IN_USE;
+        } else {
             log_info("ECL-0505 waiting for the last publication of the mount before");
-            unmount_by(&all[k]);
+            rc = unmount_by(&all[k], NULL) == E_STORE_STUCK ? E_STORE_STUCK : 0;
         }
     }
     free(all);
-    return !in_vain;
+    return rc;
 }
 
 /* --- asking ------------------------------------------------------------------------ */
@@ -363,7 +388,7 @@ static int release_first(const struct daemon_ref *d)
     return rc == E_NOT_MOUNTED ? 0 : rc;
 }
 
-int daemon_unmount(const char *mountpoint, bool ourselves)
+int daemon_unmount(const char *mountpoint, bool ourselves, void (*waits)(void))
 {
     char real[PATH_MAX];
     struct daemon_ref d;
@@ -380,7 +405,7 @@ int daemon_unmount(const char *mountpoint, bool ourselves)
             return rc;
     }
     if (!rc)
-        rc = unmount_by(&d);
+        rc = unmount_by(&d, waits);
     if (rc == E_NOT_MOUNTED || rc == E_CONTROL) {
         /* It died meanwhile: do not leave its corpse. */
         int cleared = mounted_is_dead(real) ? unmount_alone(real) : 0;

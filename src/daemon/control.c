@@ -16,7 +16,8 @@
  *
  * After control_close_fs the filesystem is not touched any more; `unmount` and
  * `flush` then wait with those who came earlier ("parked") for the result of
- * the last publication, which control_finish tells them.
+ * the last publication, which control_finish tells them; or, when the store hangs,
+ * control_stuck that it does: nobody knows how long that lasts.
  */
 #include "internal.h"
 #include <poll.h>
@@ -42,7 +43,7 @@ struct control {
     pthread_cond_t changed;
     unsigned connections;      /* threads; the parked have none any more */
     unsigned fs_users;
-    bool closing;
+    bool closing, stuck;
     int parked[CONNECTIONS_MAX];
     unsigned parked_count;
 };
@@ -70,6 +71,7 @@ static void fs_end(struct control *c)
 
 void control_close_fs(struct control *c)
 {
+    fs_closing(c->served->fs);
     pthread_mutex_lock(&c->lock);
     c->closing = true;
     if (c->fs_users)
@@ -79,15 +81,30 @@ void control_close_fs(struct control *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* The descriptor waits for control_finish. False when there is no room. */
-static bool park(struct control *c, int fd)
+/* The descriptor waits for control_finish, if this is 0. E_STORE_STUCK, -EAGAIN: no room. */
+static int park(struct control *c, int fd)
 {
     pthread_mutex_lock(&c->lock);
-    bool room = c->parked_count < CONNECTIONS_MAX;
-    if (room)
+    int rc = c->stuck ? E_STORE_STUCK : c->parked_count == CONNECTIONS_MAX ? -EAGAIN : 0;
+    if (!rc)
         c->parked[c->parked_count++] = fd;
     pthread_mutex_unlock(&c->lock);
-    return room;
+    return rc;
+}
+
+/* False when it was answered meanwhile. */
+static bool unpark(struct control *c, int fd)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&c->lock);
+    for (unsigned k = 0; !found && k < c->parked_count; k++)
+        if (c->parked[k] == fd) {
+            c->parked[k] = c->parked[--c->parked_count];
+            found = true;
+        }
+    pthread_mutex_unlock(&c->lock);
+    return found;
 }
 
 /* --- requests: each fills the answer, or parks the connection (true) ------------- */
@@ -123,9 +140,15 @@ static bool do_status(struct control *c, int fd, struct buf *answer)
 
 static bool do_flush(struct control *c, int fd, struct buf *answer)
 {
-    if (!fs_begin(c))
-        return park(c, fd);
-    int rc = c->served->config->read_only ? 0 : fs_flush(c->served->fs);
+    int rc;
+
+    if (!fs_begin(c)) {
+        rc = park(c, fd);
+        if (rc)
+            report_result(rc, answer);
+        return !rc;
+    }
+    rc = c->served->config->read_only ? 0 : fs_flush(c->served->fs);
     fs_end(c);
     report_result(rc, answer);
     return false;
@@ -165,16 +188,20 @@ static bool do_gc_now(struct control *c, int fd, struct buf *answer) { (void)fd;
 static bool do_unmount(struct control *c, int fd, struct buf *answer)
 {
     bool closing = is_closing(c);
-    int rc = closing ? 0 : served_release(c->served);
-    if (rc && rc != E_NOT_MOUNTED) {
-        report_refusal(rc, answer);
+    int rc = park(c, fd);         /* first: what is unmounted cannot be refused any more */
+
+    if (rc) {
+        report_unmount(rc, !closing, answer);
         return false;
     }
-    if (!park(c, fd)) {
-        report_refusal(-EAGAIN, answer);
+    if (closing)
+        return true;
+    rc = served_release(c->served);
+    if (rc && rc != E_NOT_MOUNTED && unpark(c, fd)) {
+        report_unmount(rc, true, answer);
         return false;
     }
-    if (!closing)
+    if (!rc || rc == E_NOT_MOUNTED)
         kill(getpid(), SIGTERM);  /* the lifetime thread sees to the rest */
     return true;
 }
@@ -399,6 +426,20 @@ int control_start(struct control **out, struct served *s)
         close(c->wake);
     free(c);
     return rc;
+}
+
+void control_stuck(struct control *c)
+{
+    int waiting[CONNECTIONS_MAX];
+
+    pthread_mutex_lock(&c->lock);
+    unsigned count = c->parked_count;
+    memcpy(waiting, c->parked, sizeof waiting);
+    c->parked_count = 0;
+    c->stuck = true;
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned k = 0; k < count; k++)
+        send_result(waiting[k], E_STORE_STUCK);
 }
 
 void control_finish(struct control *c, int result)

@@ -95,6 +95,7 @@ struct served {
     struct session *session;
     struct fs *fs;
     struct notify *notify;       /* NULL: nobody is told */
+    struct control *control;     /* NULL before it serves; set once */
     struct mounted mount;
     struct warden warden;
     time_t since;
@@ -135,6 +136,9 @@ struct control;
 int control_start(struct control **out, struct served *s);
 /* Lets no request touch the filesystem from now on, and waits for those under way. */
 void control_close_fs(struct control *c);
+/* Answers who waits for the end, and who will, that the store hangs. From any thread,
+ * after control_start and before control_finish. */
+void control_stuck(struct control *c);
 /* Answers who waited for the end, and removes the socket. NULL is harmless. */
 void control_finish(struct control *c, int result);
 
@@ -159,8 +163,9 @@ int runtime_each(int (*visit)(void *ctx, const char *dir, uid_t owner), void *ct
 /* --- client.c -------------------------------------------------------------------------------- */
 
 /* When the daemon that uses this state is unmounted and only publishes, waits
- * for its end. False when it is mounted, so that waiting is in vain. */
-bool client_wait_for_end(const char *state_path);
+ * for its end. E_STATE_IN_USE when it is mounted, E_STORE_STUCK when its store hangs: waiting
+ * is in vain. */
+int client_wait_for_end(const char *state_path);
 
 /* --- json.c, report.c --------------------------------------------------------------------- */
 
@@ -173,7 +178,8 @@ void json_raw(struct buf *b, const char *text);
 int report_status(const struct served *s, bool closing, struct buf *out);
 int report_identity(const struct served *s, bool closing, struct buf *out);
 void report_result(int result, struct buf *out);
-void report_refusal(int result, struct buf *out);  /* of an unmount: nobody needs to wait for the end */
+/* Of an unmount that is not waited for: whoever is still mounted needs to wait for no end. */
+void report_unmount(int result, bool mounted, struct buf *out);
 void report_gc(const struct gc_report *r, struct buf *out);
 
 #endif

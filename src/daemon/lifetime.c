@@ -86,6 +86,7 @@ static void end_serving(struct lifetime *l)
 {
     int rc = served_release(l->served);
 
+    fs_closing(l->served->fs);
     log_info("ECL-0520 asked to end: %s", error_name(rc));
     if (rc == 0 || rc == E_NOT_MOUNTED) {
         wait_for_end(l);
@@ -124,6 +125,7 @@ static void *thread(void *arg)
         if (idle && is_idle(l->served) && served_release(l->served) == 0) {
             log_info("ECL-0521 idle for %u s", idle);
             audit_append(l->served->state->dir, NULL, AUDIT_IDLE, 0, AUDIT_FIELDS(AUDIT_NUMBER("seconds", idle)));
+            fs_closing(l->served->fs);
             wait_for_end(l);
             break;
         }

@@ -83,9 +83,12 @@ int preflight_clear(const struct mount_config *c, struct vault_files *f)
 static int open_when_free(struct state *s, const char *path, const struct id128 *vault)
 {
     static const struct timespec pause = { .tv_nsec = 100000000 };
-    int rc = state_open(s, path, vault);
+    int rc = state_open(s, path, vault), ended = 0;
 
-    for (int tries = 0; rc == E_STATE_IN_USE && tries < 20 && client_wait_for_end(path); tries++) {
+    for (int tries = 0; rc == E_STATE_IN_USE && tries < 20; tries++) {
+        ended = client_wait_for_end(path);
+        if (ended)
+            return ended;
         if (tries)
             nanosleep(&pause, NULL);
         rc = state_open(s, path, vault);

@@ -47,10 +47,10 @@ void report_result(int result, struct buf *out)
     finish(out);
 }
 
-void report_refusal(int result, struct buf *out)
+void report_unmount(int result, bool mounted, struct buf *out)
 {
     result_members(result, out);
-    json_bool(out, "mounted", true);
+    json_bool(out, "mounted", mounted);
     finish(out);
 }
 
@@ -136,14 +136,16 @@ int report_status(const struct served *s, bool closing, struct buf *out)
     json_string(out, "suite", suite_name(s->suite));
     json_number(out, "since", s->since);
     json_bool(out, "cloned", s->cloned);
+    json_number(out, "publish_every", s->config->publish_every);
     if (!closing) {
-        int rc = fs_survey(s->fs);
-        if (rc)
-            log_warning("ECL-0501 survey of the store: %s", error_name(rc));
-        rc = fs_status(s->fs, &f);
+        int surveyed = fs_survey(s->fs);
+        if (surveyed)
+            log_warning("ECL-0501 survey of the store: %s", error_name(surveyed));
+        int rc = fs_status(s->fs, &f);
         if (rc)
             return rc;
         json_number(out, "open_files", session_open_files(s->session));
+        json_number(out, "survey_code", surveyed);
         figures(&f, out);
         rc = heads(s, out);
         if (rc)

@@ -34,6 +34,22 @@ static void on_ready(void *ctx)
         s->config->ready(s->config->ctx);
 }
 
+static void raise_event(void *served, enum fs_event event, int error)
+{
+    struct served *s = served;
+
+    if (s->notify)
+        notify_raise(s->notify, event, error);
+}
+
+static void tell_stuck(void *served)
+{
+    struct served *s = served;
+
+    if (s->control)
+        control_stuck(s->control);
+}
+
 static int new_session(struct served *s)
 {
     const struct mount_config *c = s->config;
@@ -59,7 +75,8 @@ static int open_fs(struct served *s, struct vault_files *f)
         .read_only = c->read_only, .strict = c->strict, .owners = c->owners, .uid = c->uid, .gid = c->gid,
         .fetch = c->strict || c->read_only ? NULL : session_fetch, .forget_name = session_forget_name,
         .ctx = s->session, .grace = c->grace, .publish_ms = c->publish_seconds * 1000,
-        .event = s->notify ? notify_raise : NULL, .event_ctx = s->notify,
+        .publish_every = c->publish_every,
+        .event = raise_event, .stuck = tell_stuck, .event_ctx = s,
     };
     struct fs_status now;
 
@@ -123,19 +140,19 @@ static int mount_it(struct served *s, struct vault_files *f)
 }
 
 /* While mounted. The result is that of serving. */
-static int serve(struct served *s, struct control **control)
+static int serve(struct served *s)
 {
     struct lifetime *lifetime = NULL;
 
-    int rc = control_start(control, s);
+    int rc = control_start(&s->control, s);
     if (!rc)
         rc = lifetime_start(&lifetime, s);
     if (!rc)
         rc = session_run(s->session, on_ready, s);
     if (lifetime)
         lifetime_stop(lifetime);
-    if (*control)
-        control_close_fs(*control);
+    if (s->control)
+        control_close_fs(s->control);
     if (served_is_mounted(s))
         mounted_release(s->config->mountpoint, true);
     session_unmount(s->session);
@@ -154,8 +171,6 @@ static int blame_open(const struct served *s, const struct vault_files *f, int e
 
 static int run(struct served *s, struct vault_files *f)
 {
-    struct control *control = NULL;
-
     int rc = new_session(s);
     if (!rc)
         rc = notify_start(&s->notify, s->config);
@@ -167,7 +182,7 @@ static int run(struct served *s, struct vault_files *f)
         audit_append(f->state.dir, f->state.keys, AUDIT_MOUNTED, rc, NULL);
     bool mounted = !rc;
     if (!rc)
-        rc = serve(s, &control);
+        rc = serve(s);
     if (s->fs) {
         int closed = fs_close(s->fs);
         if (mounted)
@@ -178,7 +193,7 @@ static int run(struct served *s, struct vault_files *f)
     if (s->session)
         session_free(s->session);
     preflight_close(f);
-    control_finish(control, rc);
+    control_finish(s->control, rc);
     notify_stop(s->notify);
     return rc;
 }

@@ -246,6 +246,7 @@ static int move_places(struct fs *fs, struct plan *p, struct gc_report *out)
             break;
         commit_throttle(fs);
         rc = relocate(fs, &moved, &at);
+        lateness_moved(fs);
         if (rc == E_AUTH || rc == E_FORMAT || rc == E_NOT_ARRIVED)
             rc = avoid(fs, at.segment, out);
     }

@@ -66,6 +66,7 @@ static int move_one(struct fs *fs, const struct id128 *id)
     int rc = store_put(fs->store, fs->state->staging, name, id);
     if (rc == -ENOENT)              /* moved before a crash */
         rc = store_size(fs->store, id, &size);
+    lateness_moved(fs);
     return rc;
 }
 

@@ -8,6 +8,8 @@
  * object is in doubt when
  *
  *   - something shows that it is of this vault (inspect.c), or the system cannot read it,
+ *     or a newer version of this program wrote it, as it says, and the id of this vault is in
+ *     its beginning (docs/format.md),
  *   - no publication that was read names it as a segment: that one came later, and
  *   - its trailer, if that opens, does not say that it carries an older publication than
  *     is needed, or none.
@@ -55,6 +57,15 @@ static bool is_missed(struct rebuild *b, const struct object *o)
            !survey_find(&b->survey, &h.segment);
 }
 
+/* Nothing of it can be checked here: whoever plants one refuses a recovery, as he does by altering another one. */
+static bool names_vault(const struct rebuild *b, const struct object *o)
+{
+    const struct id128 *vault = keyring_vault(b->o->keys);
+    uint8_t front[SEGMENT_DATA];
+
+    return memmem(front, read_front(b, o, front), vault->b, sizeof vault->b) != NULL;
+}
+
 int doubt_object(struct rebuild *b, struct object *o)
 {
     struct inspected seen = { .fd = -1 };
@@ -86,9 +97,11 @@ int doubt_object(struct rebuild *b, struct object *o)
     case INSPECT_WHOLE:          /* it has just come */
         o->doubt = DOUBT_LATE;
         break;
+    case INSPECT_NEWER:
+        o->doubt = names_vault(b, o) ? DOUBT_NEWER : DOUBT_NONE;
+        break;
     case INSPECT_GONE:
     case INSPECT_STRANGE:
-    case INSPECT_NEWER:
         break;
     }
     inspected_free(&seen);
@@ -97,6 +110,9 @@ int doubt_object(struct rebuild *b, struct object *o)
 
 void doubts_count(struct rebuild *b)
 {
+    static const char *const how[] = {
+        [DOUBT_LATE] = "not whole", [DOUBT_ALTERED] = "altered", [DOUBT_NEWER] = "of a newer version",
+    };
     uint64_t from = b->chain.count ? b->survey.links[b->chain.order[b->chain.base]].self.seq : 0;
 
     for (size_t k = 0; k < b->survey.count; k++) {
@@ -105,9 +121,9 @@ void doubts_count(struct rebuild *b)
         if (o->doubt == DOUBT_NONE || o->named || (o->publication && o->publication < from))
             continue;
         id_format(&o->id, id);
-        log_warning("ECL-0351 object %s is of this vault, is %s, and may hold newer changes", id,
-                    o->doubt == DOUBT_LATE ? "not whole" : "altered");
+        log_warning("ECL-0351 object %s is of this vault, is %s, and may hold newer changes", id, how[o->doubt]);
         b->report->late += o->doubt == DOUBT_LATE;
         b->report->altered += o->doubt == DOUBT_ALTERED;
+        b->report->newer += o->doubt == DOUBT_NEWER;
     }
 }

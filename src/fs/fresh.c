@@ -23,9 +23,13 @@
  *
  * What is absent and was not the end of a chain has not arrived, and is no alarm.
  */
+#include "publishing.h"
 #include "seen.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+#define HEADS_MS 1000
 
 static void say_head(const char *what, const struct head *h)
 {
@@ -423,6 +427,7 @@ static int show(int (*visit)(void *ctx, const struct fs_head *h), void *ctx, con
 int fs_heads(struct fs *fs, int (*visit)(void *ctx, const struct fs_head *h), void *ctx)
 {
     struct publication_row p;
+    struct timespec until;
     int rc = index_last_publication(fs->index, &p);
 
     if (!rc && !p.done)
@@ -434,7 +439,9 @@ int fs_heads(struct fs *fs, int (*visit)(void *ctx, const struct fs_head *h), vo
         memcpy(own.hash, p.hash, sizeof own.hash);
         rc = show(visit, ctx, &own, p.time, true);
     }
-    pthread_mutex_lock(&fs->fresh);
+    due_deadline(&until, HEADS_MS);
+    if (pthread_mutex_clocklock(&fs->fresh, CLOCK_MONOTONIC, &until))
+        return rc == -ENOENT ? 0 : rc;   /* who has it waits for a store that hangs */
     for (size_t k = 0; (!rc || rc == -ENOENT) && k < fs->heads.count; k++)
         rc = show(visit, ctx, &fs->heads.v[k].self, fs->heads.v[k].time, false);
     pthread_mutex_unlock(&fs->fresh);

@@ -229,6 +229,7 @@ static int remove_some(struct fs *fs, const struct due *u, size_t from, size_t c
         uint64_t size;
         memcpy(&size, u->sizes.data + (from + k) * sizeof size, sizeof size);
         rc = store_remove(fs->store, &ids[k]);
+        lateness_moved(fs);
         if (!rc) {
             out->removed++;
             out->removed_bytes += size;
@@ -273,6 +274,13 @@ static bool is_worth_it(struct fs *fs, const struct due *u)
     return u->blocked > 2 * last.shard + 8 || u->blocked_bytes > 2 * last.shard * each + (1u << 20);
 }
 
+/* How many may go in a round: at a fixed cadence there are fewer rounds. */
+static size_t paced(const struct fs *fs)
+{
+    unsigned pauses = fs->opt.publish_every / PAUSE_SECONDS;
+    return REMOVALS_PACED * (size_t)(pauses > 1 ? pauses : 1);
+}
+
 /* 1 when more are due. */
 static int sweep(struct fs *fs, bool at_once, struct gc_report *out)
 {
@@ -286,7 +294,7 @@ static int sweep(struct fs *fs, bool at_once, struct gc_report *out)
             rc = find_due(fs, at_once, out, &u);
     }
     if (!rc)
-        rc = remove_due(fs, &u, at_once ? SIZE_MAX : REMOVALS_PACED, out);
+        rc = remove_due(fs, &u, at_once ? SIZE_MAX : paced(fs), out);
     due_free(&u);
     return rc;
 }

@@ -16,18 +16,15 @@
  * A missing file is an empty one: no device has seen anything before its first
  * mount.  One that does not open is damage, as with any file of the state.
  */
+#include "sealed.h"
 #include "seen.h"
 #include <stdlib.h>
 
-#define NAME "heads"
 #define VERSION 1u
 #define FILE_LIMIT (8u << 20)
 #define ACTOR_BYTES 8u
 
-static int derive(const struct keyring *keys, uint8_t key[KEY_SIZE])
-{
-    return crypto_hkdf(key, KEY_SIZE, keyring_local_key(keys), "ecluse/heads", NULL, 0);
-}
+static const struct sealed_file file = { "heads", "ecluse/heads", FILE_LIMIT, FAULT_other };
 
 void heads_free(struct heads *h)
 {
@@ -129,51 +126,27 @@ void heads_encode(const struct heads *h, struct buf *out)
 
 /* --- the file ------------------------------------------------------------------------- */
 
-static int open_file(struct heads *h, const uint8_t *bytes, size_t len, const struct keyring *keys)
-{
-    const struct id128 *vault = keyring_vault(keys);
-    uint8_t key[KEY_SIZE], *plain = malloc(len + 1);
-
-    int rc = plain ? derive(keys, key) : -ENOMEM;
-    if (!rc)
-        rc = record_open(key, vault->b, sizeof vault->b, bytes, len, plain);
-    if (!rc)
-        rc = heads_decode(h, plain, len - RECORD_OVERHEAD);
-    secret_wipe(key, sizeof key);
-    free(plain);
-    return rc;
-}
-
 int heads_read(struct heads *h, int dir, const struct keyring *keys)
 {
-    uint8_t *bytes = NULL;
+    uint8_t *plain = NULL;
     size_t len = 0;
 
     *h = (struct heads){ 0 };
-    int rc = io_read_file(dir, NAME, FILE_LIMIT, &bytes, &len);
+    int rc = sealed_read(&file, dir, keys, &plain, &len);
     if (rc == -ENOENT)
         return 0;
     if (!rc)
-        rc = open_file(h, bytes, len, keys);
-    free(bytes);
+        rc = heads_decode(h, plain, len);
+    free(plain);
     return rc == E_AUTH || rc == E_FORMAT || rc == -EFBIG || rc == -EISDIR || rc == -ELOOP ? E_STATE_DAMAGED : rc;
 }
 
 int heads_write(const struct heads *h, int dir, const struct keyring *keys)
 {
-    const struct id128 *vault = keyring_vault(keys);
     struct buf plain = { 0 };
-    uint8_t key[KEY_SIZE], *sealed;
 
     heads_encode(h, &plain);
-    sealed = malloc(plain.len + RECORD_OVERHEAD);
-    int rc = plain.failed || !sealed ? -ENOMEM : derive(keys, key);
-    if (!rc)
-        rc = record_seal(key, vault->b, sizeof vault->b, plain.data, plain.len, sealed);
-    if (!rc)
-        rc = io_replace_file(dir, NAME, sealed, plain.len + RECORD_OVERHEAD, FAULT_other);
-    secret_wipe(key, sizeof key);
-    free(sealed);
+    int rc = sealed_write(&file, dir, keys, &plain);
     buf_free(&plain);
     return rc;
 }

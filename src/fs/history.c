@@ -9,6 +9,7 @@
  * It was true when it was written; whether it still is, resume.c finds out.
  */
 #include "rebuild.h"
+#include "sealed.h"
 #include <stdlib.h>
 
 #define VERSION 1u
@@ -148,49 +149,29 @@ int history_decode(struct history *h, const uint8_t *bytes, size_t len)
 
 /* --- the file ------------------------------------------------------------------------------ */
 
-static int derive(const struct keyring *keys, uint8_t key[KEY_SIZE])
-{
-    return crypto_hkdf(key, KEY_SIZE, keyring_local_key(keys), "ecluse/history", NULL, 0);
-}
+static const struct sealed_file file = { HISTORY_FILE, "ecluse/history", FILE_LIMIT, FAULT_rebuild };
 
 int history_write(const struct history *h, int dir, const struct keyring *keys)
 {
-    const struct id128 *vault = keyring_vault(keys);
     struct buf plain = { 0 };
-    uint8_t key[KEY_SIZE], *sealed = NULL;
 
+    if (h->count > FILE_LIMIT / ENTRY_LEAST)
+        return -EFBIG;
     history_encode(h, &plain);
-    if (!plain.failed && plain.len <= FILE_LIMIT - RECORD_OVERHEAD)
-        sealed = malloc(plain.len + RECORD_OVERHEAD);
-    int rc = sealed ? derive(keys, key) : -ENOMEM;
-    if (!rc)
-        rc = record_seal(key, vault->b, sizeof vault->b, plain.data, plain.len, sealed);
-    if (!rc)
-        rc = io_replace_file(dir, HISTORY_FILE, sealed, plain.len + RECORD_OVERHEAD, FAULT_rebuild);
-    secret_wipe(key, sizeof key);
-    free(sealed);
+    int rc = sealed_write(&file, dir, keys, &plain);
     buf_free(&plain);
     return rc;
 }
 
 int history_read(struct history *h, int dir, const struct keyring *keys)
 {
-    const struct id128 *vault = keyring_vault(keys);
-    uint8_t key[KEY_SIZE], *bytes = NULL, *plain = NULL;
+    uint8_t *plain;
     size_t len = 0;
 
     *h = (struct history){ 0 };
-    int rc = io_read_file(dir, HISTORY_FILE, FILE_LIMIT, &bytes, &len);
-    if (!rc && !(plain = malloc(len + 1)))
-        rc = -ENOMEM;
+    int rc = sealed_read(&file, dir, keys, &plain, &len);
     if (!rc)
-        rc = derive(keys, key);
-    if (!rc)
-        rc = record_open(key, vault->b, sizeof vault->b, bytes, len, plain);
-    if (!rc)
-        rc = history_decode(h, plain, len - RECORD_OVERHEAD);
-    secret_wipe(key, sizeof key);
+        rc = history_decode(h, plain, len);
     free(plain);
-    free(bytes);
     return rc;
 }

@@ -59,6 +59,7 @@ struct committer {
 };
 
 struct publisher {
+    pthread_mutex_t telling;   /* outside of `lock`: that events are raised in their order */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, busy;
@@ -66,7 +67,11 @@ struct publisher {
     uint64_t asked, answered;  /* flush requests */
     int result;
     bool work;                 /* a commit noted rows since the last publication */
-    pthread_t thread;
+    pthread_t thread, watch;
+    time_t waiting_since;      /* CLOCK_MONOTONIC, as the next two: something is to be published; 0: nothing is */
+    time_t moved;              /* when the publisher last got on: lateness.c */
+    time_t closing_since;      /* 0: it is not */
+    bool told_closing, unwatched;
     uint64_t seq;              /* last publication that is done */
     uint8_t hash[SHA256_SIZE]; /* its hash */
     int64_t time;
@@ -79,6 +84,16 @@ struct publisher {
     int64_t compact_after;     /* clock_now: no compaction of its own before; the thread's own */
     uint64_t gc_seq;           /* last publication at the last count; the thread's own */
     struct buf gc_avoided;     /* numbers of segments that cannot be read; the thread's own */
+};
+
+/* The last look at the whole store, or the one under way: status.c. */
+struct surveyor {
+    pthread_mutex_t lock;      /* protects what follows */
+    pthread_cond_t changed;
+    pthread_t thread;
+    struct timespec until;     /* when it is overdue, CLOCK_MONOTONIC */
+    bool begun, running;       /* begun: it has to be joined */
+    int result;
 };
 
 #define DATA_LOCKS 64u
@@ -124,6 +139,7 @@ struct fs {
     struct segments segments;
     struct committer commit;
     struct publisher publish;
+    struct surveyor surveyor;
     atomic_int latched;                    /* error that made the vault read-only */
     atomic_bool unmarked;                  /* damage that the state does not say yet */
     atomic_bool no_space;                  /* a commit found the disk full */
@@ -207,7 +223,16 @@ void publish_poke(struct fs *fs);              /* rows were noted */
 void publish_stop(struct fs *fs);
 int publish_final(struct fs *fs);              /* at the end, without the threads */
 
+/* --- lateness.c: is told when nothing moves ------------------------------------------ */
+int lateness_start(struct fs *fs);             /* once the publisher runs */
+void lateness_stop(struct fs *fs);
+void lateness_waits_locked(struct publisher *p); /* something is to be published; p->lock held */
+void lateness_begun(struct fs *fs);            /* an attempt */
+void lateness_moved(struct fs *fs);            /* something reached the store, or is about to */
+void lateness_ended(struct fs *fs, int rc);    /* the attempt; 0: nothing waits any more */
+
 /* --- status.c, open.c, range.c --------------------------------------------------------- */
+void survey_stop(struct fs *fs);               /* waits for the last one; nobody asks any more */
 void fs_raise(struct fs *fs, enum fs_event event, int error);
 /* Raises FS_EVENT_NOT_ARRIVED, once until a survey finds everything there. */
 void fs_tell_missing(struct fs *fs);

@@ -6,6 +6,7 @@
  * Footers are kept in memory up to a bound, the others are read again when their
  * publications are applied.
  */
+#include "carrier.h"
 #include "rebuild.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -180,35 +181,14 @@ static int open_object_file(struct rebuild *b, const struct object *o)
     return fd < 0 ? -errno : fd;
 }
 
-static int check_front(struct rebuild *b, struct object *o, int fd, struct segment_key **key)
-{
-    uint8_t front[SEGMENT_DATA];
-    struct segment_header h;
-
-    int rc = io_read_at(fd, front, sizeof front, 0);
-    if (!rc)
-        rc = segment_header_parse(front, &h);
-    if (rc)
-        return rc == -ENODATA ? E_NOT_ARRIVED : rc;
-    const uint8_t *epoch_key = keyring_epoch_key(b->o->keys, h.epoch);
-    if (!epoch_key || h.suite != keyring_suite(b->o->keys) || !id_equal(&h.vault, keyring_vault(b->o->keys)) ||
-        !id_equal(&h.segment, &o->id))
-        return E_AUTH;
-    rc = segment_key_new(key, &h, epoch_key);
-    if (!rc)
-        rc = segment_header_check(front, *key);
-    o->headed = !rc;
-    o->epoch = h.epoch;
-    return rc;
-}
-
 int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key **key)
 {
     *key = NULL;
     *fd = open_object_file(b, o);
     if (*fd < 0)
         return *fd;
-    int rc = check_front(b, o, *fd, key);
+    int rc = carrier_key(b->o->keys, &o->id, *fd, key, &o->epoch);
+    o->headed = !rc;
     if (rc) {
         close(*fd);
         segment_key_free(*key);
@@ -220,42 +200,15 @@ int object_open(struct rebuild *b, struct object *o, int *fd, struct segment_key
 
 int object_trailer(struct object *o, int fd, struct segment_key *key, struct segment_trailer *out)
 {
-    uint8_t sealed[SEGMENT_TRAILER];
+    int rc = carrier_trailer(fd, o->size, key, out);
 
-    if (o->size < SEGMENT_MIN)
-        return E_NOT_ARRIVED;
-    int rc = io_read_at(fd, sealed, sizeof sealed, o->size - SEGMENT_TRAILER);
-    if (!rc)
-        rc = segment_trailer_read(key, o->size, sealed, out);
     o->ended = !rc;
-    return rc == -ENODATA ? E_NOT_ARRIVED : rc;
-}
-
-/* The plaintext of the footer. */
-static int read_footer(struct object *o, int fd, struct segment_key *key, struct buf *footer)
-{
-    struct segment_trailer t;
-
-    int rc = object_trailer(o, fd, key, &t);
-    if (rc)
-        return rc;
-    uint64_t at = t.footer_offset, len = t.footer_sealed_len;
-    uint8_t *sealed = malloc((size_t)len), *plain = malloc((size_t)len);
-    rc = sealed && plain ? io_read_at(fd, sealed, (size_t)len, at) : -ENOMEM;
-    if (!rc)
-        rc = segment_open(key, at, SEAL_FOOTER, sealed, (size_t)len, plain);
-    if (!rc) {
-        buf_reset(footer);
-        buf_append(footer, plain, (size_t)len - SEAL_OVERHEAD);
-        rc = footer->failed ? -ENOMEM : 0;
-    }
-    free(sealed);
-    free(plain);
-    return rc == -ENODATA ? E_NOT_ARRIVED : rc;
+    return rc;
 }
 
 static int load_footer(struct rebuild *b, struct object *o, struct buf *footer)
 {
+    struct segment_trailer t;
     struct segment_key *key;
     int fd;
 
@@ -267,7 +220,9 @@ static int load_footer(struct rebuild *b, struct object *o, struct buf *footer)
     int rc = object_open(b, o, &fd, &key);
     if (rc)
         return rc;
-    rc = read_footer(o, fd, key, footer);
+    rc = object_trailer(o, fd, key, &t);
+    if (!rc)
+        rc = carrier_footer(fd, key, &t, footer);
     segment_key_free(key);
     close(fd);
     if (!rc && footer->len <= FOOTERS_KEPT - b->survey.kept) {

@@ -35,6 +35,8 @@ static int init_locks(struct fs *fs)
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&fs->meta, NULL);
     pthread_mutex_init(&fs->fresh, NULL);
+    pthread_mutex_init(&fs->surveyor.lock, NULL);
+    pthread_cond_init(&fs->surveyor.changed, NULL);
     return cache_init(&fs->cache, CACHE_LIMIT);
 }
 
@@ -208,6 +210,11 @@ static int start(struct fs *fs)
         rc = gc_start(fs);
     if (!rc)
         rc = publish_start(fs);
+    if (!rc) {
+        rc = lateness_start(fs);
+        if (rc)
+            publish_stop(fs);
+    }
     if (rc)
         commit_stop(fs);
     fs->threads = rc == 0;
@@ -256,9 +263,12 @@ int fs_close(struct fs *fs)
     int rc = 0;
 
     if (fs->threads) {
+        fs_closing(fs);
+        survey_stop(fs);
         publish_stop(fs);
         commit_stop(fs);
         rc = publish_final(fs);
+        lateness_stop(fs);
     }
     limbo_expire(fs, true);   /* what the last commit did not end */
     if (fs->index)

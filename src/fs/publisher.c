@@ -1,38 +1,36 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
- * The publisher: its thread, and when it is time for what.
+ * The publisher: its thread, and what is done in which order.
  *
- * It waits for 5 s without changes, or under continuous activity for 60 s, then
- * 300 s; or for a volume that should not wait, or for who asks (flush, gc).  After
- * a publication, or with nothing to publish once a minute, it looks whether a
- * round of gc is due.
+ * It waits until it is time (due.c), or for who asks (flush, gc).  After a publication, or
+ * with nothing to publish once a minute, it looks whether a round of gc is due; at a fixed
+ * cadence both are done at its ticks only.
  */
 #include "collecting.h"
 #include "publishing.h"
 #include "seen.h"
 #include <time.h>
 
-#define VOLUME_MAX (1ull << 30)      /* staged bytes that do not wait */
-#define NOTES_MAX 100000u            /* rows that do not wait */
 #define CEILING_FIRST 60
 #define CEILING_LATER 300
 #define RETRY_SECONDS 30
-#define IDLE_SECONDS 60
 
 /* --- a round ------------------------------------------------------------------------------- */
 
 static void say_result(struct fs *fs, int rc)
 {
+    pthread_mutex_lock(&fs->publish.telling);
     int before = atomic_exchange(&fs->publish_error, rc);
 
     if (before == rc || atomic_load(&fs->latched))
-        return;
-    if (!rc)
+        before = rc;
+    else if (!rc)
         log_info("ECL-0411 publication goes on");
     else
         log_warning("ECL-0410 publication: %s", error_name(rc));
-    if (!before || !rc)
+    if (before != rc && (!before || !rc))
         fs_raise(fs, rc ? FS_EVENT_PUBLICATION_WAITS : FS_EVENT_PUBLICATION_RESUMES, rc);
+    pthread_mutex_unlock(&fs->publish.telling);
 }
 
 static int publish_all(struct fs *fs)
@@ -41,6 +39,7 @@ static int publish_all(struct fs *fs)
         return 0;
     if (atomic_load(&fs->latched))
         return E_LATCHED;
+    lateness_begun(fs);
     int rc = fresh_check(fs);    /* nothing is built upon a store that went back */
     if (!rc)
         rc = publish_complete(fs);
@@ -53,6 +52,7 @@ static int publish_all(struct fs *fs)
     /* What was to be published is; without a checkpoint reading only takes longer. */
     if (!rc && checkpoint_due(fs) && publish_checkpoint(fs) && atomic_load(&fs->latched))
         rc = E_LATCHED;
+    lateness_ended(fs, rc);
     say_result(fs, rc);
     return rc;
 }
@@ -81,32 +81,10 @@ void publish_poke(struct fs *fs)
     pthread_mutex_lock(&p->lock);
     if (!p->work) {
         p->work = true;
+        lateness_waits_locked(p);
         pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);
-}
-
-static void deadline(struct timespec *t, unsigned milliseconds)
-{
-    clock_gettime(CLOCK_MONOTONIC, t);
-    t->tv_sec += milliseconds / 1000;
-    t->tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    if (t->tv_nsec >= 1000000000) {
-        t->tv_sec++;
-        t->tv_nsec -= 1000000000;
-    }
-}
-
-static bool voluminous(struct fs *fs)
-{
-    struct index_totals totals;
-    uint64_t staged = 0;
-
-    pthread_mutex_lock(&fs->segments.lock);
-    list_each(l, &fs->segments.staged)
-        staged += container(l, const struct segment, staged_link)->used;
-    pthread_mutex_unlock(&fs->segments.lock);
-    return staged > VOLUME_MAX || (index_totals(fs->index, &totals) == 0 && totals.unpublished > NOTES_MAX);
 }
 
 bool publish_stopping(struct fs *fs)
@@ -117,46 +95,9 @@ bool publish_stopping(struct fs *fs)
     return stop;
 }
 
-static bool asked(const struct publisher *p)
-{
-    return p->asked != p->answered || p->gc_asked != p->gc_answered;
-}
-
-/* Waits until it is time to publish: quiet, the ceiling, volume, or a request; with
- * nothing to publish, for a minute. True when activity went on to the end. p->lock held. */
-static bool wait_until_due(struct fs *fs, time_t ceiling)
-{
-    struct publisher *p = &fs->publish;
-    struct timespec begun, t;
-    unsigned long long seen = atomic_load(&fs->activity);
-
-    deadline(&t, IDLE_SECONDS * 1000);
-    for (int late = 0; !p->stop && !p->work && !asked(p) && !late;)
-        late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
-    clock_gettime(CLOCK_MONOTONIC, &begun);
-    while (!p->stop && p->work && !asked(p)) {
-        deadline(&t, fs->opt.publish_ms);
-        int late = 0;
-        while (!p->stop && !asked(p) && !late)
-            late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
-        unsigned long long now_seen = atomic_load(&fs->activity);
-        if (now_seen == seen)
-            return false;
-        seen = now_seen;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        if (t.tv_sec - begun.tv_sec >= ceiling)
-            return true;
-        pthread_mutex_unlock(&p->lock);
-        bool volume = voluminous(fs);
-        pthread_mutex_lock(&p->lock);
-        if (volume)
-            return true;
-    }
-    return false;
-}
-
-/* By the thread, after a publication; p->lock held, and given up meanwhile. */
-static void collect_garbage(struct fs *fs, int published)
+/* By the thread, after a publication; p->lock held, and given up meanwhile. `timely`: a round
+ * of its own may write to the store now. */
+static void collect_garbage(struct fs *fs, int published, bool timely)
 {
     struct publisher *p = &fs->publish;
     struct gc_report report = { 0 };
@@ -164,7 +105,7 @@ static void collect_garbage(struct fs *fs, int published)
     bool is_wanted = wanted != p->gc_answered, at_once = is_wanted && p->gc_at_once;
     int rc = published;
 
-    if (!is_wanted && (rc || p->stop))
+    if (!is_wanted && (rc || p->stop || !timely))
         return;
     pthread_mutex_unlock(&p->lock);
     if (!rc && (is_wanted || gc_due(fs)))
@@ -179,6 +120,38 @@ static void collect_garbage(struct fs *fs, int published)
     pthread_cond_broadcast(&p->changed);
 }
 
+/* p->lock held. At a cadence the next tick is the next attempt. */
+static void wait_to_retry(struct fs *fs)
+{
+    struct publisher *p = &fs->publish;
+    struct timespec t;
+    int late = 0;
+
+    due_deadline(&t, RETRY_SECONDS * 1000);
+    while (!fs->opt.publish_every && !late && !p->stop && !due_asked(p))
+        late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
+    p->work = true;
+}
+
+/* Publishes what there is, or what was asked for; p->lock held, and given up meanwhile. */
+static int round_of(struct fs *fs)
+{
+    struct publisher *p = &fs->publish;
+    uint64_t wanted = p->asked;
+    bool idle = !p->work && !due_asked(p);
+
+    p->work = false;
+    if (idle)
+        return 0;
+    pthread_mutex_unlock(&p->lock);
+    int rc = publish_all(fs);
+    pthread_mutex_lock(&p->lock);
+    p->result = rc;
+    p->answered = wanted;
+    pthread_cond_broadcast(&p->changed);
+    return rc;
+}
+
 static void *thread(void *arg)
 {
     struct fs *fs = arg;
@@ -188,33 +161,17 @@ static void *thread(void *arg)
     commit_may_fetch();
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        bool forced = wait_until_due(fs, ceiling);
+        bool timely = true;
+        if (fs->opt.publish_every)
+            timely = due_by_cadence(fs);
+        else
+            ceiling = due_by_quiet(fs, ceiling) ? CEILING_LATER : CEILING_FIRST;
         if (p->stop)
             break;
-        ceiling = forced ? CEILING_LATER : CEILING_FIRST;
-        uint64_t wanted = p->asked;
-        bool idle = !p->work && !asked(p);
-        int rc = 0;
-        p->work = false;
-        if (!idle) {
-            pthread_mutex_unlock(&p->lock);
-            rc = publish_all(fs);
-            pthread_mutex_lock(&p->lock);
-        }
-        if (!idle) {
-            p->result = rc;
-            p->answered = wanted;
-            pthread_cond_broadcast(&p->changed);
-        }
-        collect_garbage(fs, rc);
-        if (rc && !p->stop) {
-            struct timespec t;
-            deadline(&t, RETRY_SECONDS * 1000);
-            int late = 0;
-            while (!late && !p->stop && !asked(p))
-                late = pthread_cond_timedwait(&p->changed, &p->lock, &t);
-            p->work = true;
-        }
+        int rc = round_of(fs);
+        collect_garbage(fs, rc, timely);
+        if (rc && !p->stop)
+            wait_to_retry(fs);
     }
     p->answered = p->asked;
     p->gc_answered = p->gc_asked;
@@ -275,11 +232,14 @@ int publish_start(struct fs *fs)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&p->changed, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&p->telling, NULL);
     struct publication_row last;
     int left = index_unpublished(fs->index);
     p->work = left == 1 || (index_last_publication(fs->index, &last) == 0 && !last.done);
     if (left < 0)
         return left;
+    if (p->work)
+        lateness_waits_locked(p);  /* nobody else knows of it yet */
     /* Until here damage refuses the mount, and nothing is changed. */
     index_on_damage(fs->index, fs_index_damaged, fs);
     return -pthread_create(&p->thread, NULL, thread, fs);

@@ -2,7 +2,8 @@
 /*
  * What the files of a publication share.
  *
- *   publisher.c    the thread, and when
+ *   publisher.c    the thread
+ *   due.c          when
  *   publish.c      one publication, from the cut on
  *   sealing.c      its segments get their footers
  *   delivery.c     the intent, and its completion
@@ -33,6 +34,19 @@ struct publication {
 /* The payload: head, tables of actors and segments, rows. */
 int publication_encode(struct fs *fs, const struct publication *p, const struct segment_row *fresh,
                        size_t fresh_count, uint32_t carrier, struct buf *out);
+
+/* --- due.c: by the thread, p->lock held and given up while it waits --------------------- */
+
+struct timespec;
+/* Quiet, the ceiling, volume, or a request; with nothing to publish, a minute. True when
+ * activity went on to the end. */
+bool due_by_quiet(struct fs *fs, time_t ceiling);
+/* The next tick (true), or a request. */
+bool due_by_cadence(struct fs *fs);
+bool due_asked(const struct publisher *p);
+void due_deadline(struct timespec *t, uint64_t milliseconds);  /* from now, CLOCK_MONOTONIC */
+/* The first one after `now_ms`, both in milliseconds since 1970. */
+uint64_t due_next_tick(uint64_t now_ms, unsigned every);
 
 /* --- publish.c ----------------------------------------------------------------------- */
 

@@ -150,7 +150,7 @@ static int decide_order(struct rebuild *b)
         return E_OLDER_STATE;
     if (b->chain.pending || lacks_history(b))
         return E_NOT_ARRIVED;
-    return r->altered ? E_AUTH : r->late ? E_NOT_ARRIVED : 0;
+    return r->altered ? E_AUTH : r->newer ? E_NEWER_FORMAT : r->late ? E_NOT_ARRIVED : 0;
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ struct object {
     bool ended;                /* its trailer is: it has arrived whole */
     uint64_t publication;      /* which its trailer says that it carries; 0: none, or not to be told */
     bool named;                /* some publication that was read names it, or was carried by it */
-    enum { DOUBT_NONE, DOUBT_LATE, DOUBT_ALTERED } doubt; /* doubts.c */
+    enum { DOUBT_NONE, DOUBT_LATE, DOUBT_ALTERED, DOUBT_NEWER } doubt; /* doubts.c */
     struct buf footer;         /* as it was read, while there is room for it */
     bool linked;               /* staged: its file is in the new staging directory */
     bool copied;               /* … and is a copy that may be written to */

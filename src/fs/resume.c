@@ -63,7 +63,10 @@ int resume_note(struct rebuild *b)
     int rc = history_write(&h, b->renewal.files.dir, b->o->keys);
     b->noted = !rc;
     free(h.v);
-    return rc;
+    if (rc != -EFBIG)
+        return rc;
+    log_info("ECL-0353 rebuild: %zu publications are too many to be gone on with after an interruption", count);
+    return 0;
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -133,9 +136,15 @@ static int read_counters(struct rebuild *b)
         rc = index_counter(b->index, COUNTER_COOKIE, &cookie);
     n->ino = ino - 1;
     n->cookie = cookie - 1;
-    for (uint32_t k = 0; !rc && k < ACTOR_LIMIT && index_counter(b->index, (enum counter)(COUNTER_ACTOR + k), &id) == 0;
-         k++)
-        rc = numbers_add_actor(n, id);
+    for (uint32_t k = 0; !rc && k < ACTOR_LIMIT; k++) {
+        rc = index_counter(b->index, (enum counter)(COUNTER_ACTOR + k), &id);
+        if (rc == -ENOENT) {         /* there are no more; any other error says nothing of them */
+            rc = 0;
+            break;
+        }
+        if (!rc)
+            rc = numbers_add_actor(n, id);
+    }
     n->noted = n->actor_count;
     return rc;
 }

@@ -54,6 +54,7 @@ static int seal_file(struct fs *fs, struct segment *s, uint64_t publication, con
         rc = io_write_at(s->fd, end.data, end.len, s->used, FAULT_segment_footer);
     if (!rc)
         rc = latched_sync(fs, "footer sync", io_sync(s->fd, FAULT_segment_footer));
+    lateness_moved(fs);
     *row = (struct segment_row){ .number = s->number, .state = SEGMENT_STAGED, .id = s->id,
                                  .epoch = s->epoch, .length = s->used + end.len };
     if (!rc)

@@ -3,8 +3,12 @@
  * What the vault says about itself: free space, counts, and what is wrong.
  */
 #include "collecting.h"
+#include "publishing.h"
 #include "seen.h"
 #include <sys/statvfs.h>
+#include <time.h>
+
+#define SURVEY_SECONDS 20u
 
 /* Those that the audit log has too. */
 static void note(const struct fs *fs, enum fs_event event, int error)
@@ -145,7 +149,7 @@ static int count_foreign(void *ctx, const char *path)
     return 0;
 }
 
-int fs_survey(struct fs *fs)
+static int look(struct fs *fs)
 {
     struct survey s = { .fs = fs };
 
@@ -164,4 +168,60 @@ int fs_survey(struct fs *fs)
         atomic_store(&fs->told_missing, false);
     atomic_store(&fs->foreign, s.foreign + atomic_load(&fs->planted));
     return rc == E_OLDER_STATE ? 0 : rc;
+}
+
+/* In a thread of its own, since a store that hangs would hold up who asks. */
+static void *survey_thread(void *arg)
+{
+    struct fs *fs = arg;
+    int rc = look(fs);
+
+    pthread_mutex_lock(&fs->surveyor.lock);
+    fs->surveyor.result = rc;
+    fs->surveyor.running = false;
+    pthread_cond_broadcast(&fs->surveyor.changed);
+    pthread_mutex_unlock(&fs->surveyor.lock);
+    return NULL;
+}
+
+static int begin_survey(struct fs *fs)
+{
+    struct surveyor *v = &fs->surveyor;
+
+    if (v->begun)
+        pthread_join(v->thread, NULL);
+    due_deadline(&v->until, (uint64_t)fault_seconds(SURVEY_SECONDS) * 1000);
+    v->begun = v->running = pthread_create(&v->thread, NULL, survey_thread, fs) == 0;
+    return v->begun ? 0 : -EAGAIN;
+}
+
+/* False when it is overdue and still runs; v->lock held. */
+static bool is_over(struct surveyor *v)
+{
+    while (v->running)
+        if (pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &v->until) && v->running)
+            return false;
+    return true;
+}
+
+int fs_survey(struct fs *fs)
+{
+    struct surveyor *v = &fs->surveyor;
+    int rc = E_STORE_STUCK;
+
+    pthread_mutex_lock(&v->lock);
+    /* What one that runs already has looked at may have changed since. */
+    if (is_over(v))
+        rc = begin_survey(fs);
+    if (!rc)
+        rc = is_over(v) ? v->result : E_STORE_STUCK;
+    pthread_mutex_unlock(&v->lock);
+    return rc;
+}
+
+void survey_stop(struct fs *fs)
+{
+    if (fs->surveyor.begun)
+        pthread_join(fs->surveyor.thread, NULL);
+    fs->surveyor.begun = false;
 }

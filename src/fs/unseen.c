@@ -20,6 +20,7 @@
  *
  * Not promised: noticing what the store does not show (yet).
  */
+#include "carrier.h"
 #include "seen.h"
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -67,70 +68,25 @@ static void sort(struct buf *ids)
 
 /* --- opening an unknown object ----------------------------------------------------- */
 
-static int open_key(struct fs *fs, int fd, const struct id128 *id, struct segment_key **out, uint32_t *epoch)
-{
-    uint8_t bytes[SEGMENT_DATA];
-    struct segment_header h;
-
-    int rc = io_read_at(fd, bytes, sizeof bytes, 0);
-    if (!rc)
-        rc = segment_header_parse(bytes, &h);
-    if (rc)
-        return rc;
-    const uint8_t *epoch_key = keyring_epoch_key(fs->state->keys, h.epoch);
-    if (!epoch_key || h.suite != fs->suite || !id_equal(&h.vault, &fs->vault) || !id_equal(&h.segment, id))
-        return E_AUTH;
-    *epoch = h.epoch;
-    rc = segment_key_new(out, &h, epoch_key);
-    return rc ? rc : segment_header_check(bytes, *out);
-}
-
-/* The footer's plaintext, malloc'd. */
-static int read_footer(int fd, struct segment_key *key, uint8_t **out, size_t *len)
-{
-    uint8_t trailer[SEGMENT_TRAILER];
-    uint64_t offset, sealed_len;
-    struct stat st;
-
-    if (fstat(fd, &st))
-        return -errno;
-    uint64_t size = (uint64_t)st.st_size;
-    if (size < SEGMENT_DATA + SEGMENT_TRAILER)
-        return E_NOT_ARRIVED;
-    int rc = io_read_at(fd, trailer, sizeof trailer, size - sizeof trailer);
-    if (!rc)
-        rc = segment_trailer_open(key, size, trailer, &offset, &sealed_len);
-    if (rc)
-        return rc;
-    uint8_t *sealed = malloc(sealed_len);
-    if (!sealed)
-        return -ENOMEM;
-    rc = io_read_at(fd, sealed, sealed_len, offset);
-    *len = sealed_len - SEAL_OVERHEAD;
-    *out = rc ? NULL : malloc(*len ? *len : 1);
-    if (!rc)
-        rc = *out ? segment_open(key, offset, SEAL_FOOTER, sealed, sealed_len, *out) : -ENOMEM;
-    free(sealed);
-    return rc;
-}
-
-/* The publication that an object carries; the view borrows from *footer (malloc'd).
- * -ENOENT when it carries none. */
-static int read_publication(struct fs *fs, const struct id128 *id, uint32_t *epoch, uint8_t **footer,
+/* The publication that an object carries; the view borrows from `footer`. -ENOENT when it
+ * carries none. */
+static int read_publication(struct fs *fs, const struct id128 *id, uint32_t *epoch, struct buf *footer,
                             struct footer_view *out)
 {
     struct segment_key *key = NULL;
-    size_t len = 0;
+    struct segment_trailer t;
+    struct stat st;
 
-    *footer = NULL;
     int fd = store_get(fs->store, id);
     if (fd < 0)
         return fd;
-    int rc = open_key(fs, fd, id, &key, epoch);
+    int rc = fstat(fd, &st) ? -errno : carrier_key(fs->state->keys, id, fd, &key, epoch);
     if (!rc)
-        rc = read_footer(fd, key, footer, &len);
+        rc = carrier_trailer(fd, (uint64_t)st.st_size, key, &t);
     if (!rc)
-        rc = footer_parse(*footer, len, out);
+        rc = carrier_footer(fd, key, &t, footer);
+    if (!rc)
+        rc = footer_parse(footer->data, footer->len, out);
     if (!rc)
         rc = out->kind == PAYLOAD_PUBLICATION ? 0 : -ENOENT;
     segment_key_free(key);
@@ -140,13 +96,13 @@ static int read_publication(struct fs *fs, const struct id128 *id, uint32_t *epo
 
 static int find_dot(struct fs *fs, const struct id128 *id, struct dot *out, uint32_t *epoch)
 {
+    struct buf footer = { 0 };
     struct footer_view view;
-    uint8_t *footer;
 
     int rc = read_publication(fs, id, epoch, &footer, &view);
     if (!rc)
         rc = publication_dot(view.payload, view.payload_len, out);
-    free(footer);
+    buf_free(&footer);
     return rc;
 }
 
@@ -229,14 +185,14 @@ static void say_alien(struct fs *fs, const struct id128 *id, int rc)
  * may write under the final name. */
 static int judge(struct search *s, const struct id128 *id, bool *ours)
 {
+    struct buf footer = { 0 };
     struct footer_view view;
-    uint8_t *footer;
     uint32_t epoch;
 
     int rc = read_publication(s->fs, id, &epoch, &footer, &view);
     if (!rc)
         rc = meet(s->fs, id, &view, ours);
-    free(footer);
+    buf_free(&footer);
     if (is_verdict(rc)) {
         s->aliens++;
         if (!has(&s->odd, id))

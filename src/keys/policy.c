@@ -157,6 +157,7 @@ static bool take_value(struct policy *p, enum policy_rule rule, char *value)
     case POLICY_IDLE_MAX: return take_duration(value, 365 * 86400, &p->idle_max);
     case POLICY_FORBID: return take_words(value, options, POLICY_OPTION_COUNT, &p->forbidden);
     case POLICY_PUBLISH_AFTER: return take_duration(value, 300, &p->publish_after);
+    case POLICY_PUBLISH_EVERY: return take_duration(value, POLICY_CADENCE_MAX, &p->publish_every);
     case POLICY_LOG: return take_log(value, &p->log);
     case POLICY_LANGUAGES: return take_languages(p, value);
     case POLICY_RULE_COUNT: break;

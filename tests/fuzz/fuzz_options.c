@@ -47,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct mount_options o = { 0 };
         if (mount_options_parse(&o, text, sloppy) == EXIT_DONE) {
             require(o.config.idle_seconds <= 365u * 86400);
+            require(o.config.publish_every <= POLICY_CADENCE_MAX);
             require(o.rebuild == REBUILD_NEVER || o.rebuild == REBUILD_WHOLE || o.rebuild == REBUILD_PARTIAL);
             check_text(o.sources.passfile, size);
             check_text(o.sources.extpass, size);

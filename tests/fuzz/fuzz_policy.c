@@ -41,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(!p.line[POLICY_KDF_PASSES] || (p.floor.passes >= 3 && p.floor.passes <= 16));
         require(!p.line[POLICY_IDLE_MAX] || (p.idle_max >= 1 && p.idle_max <= 365 * 86400));
         require(!p.line[POLICY_PUBLISH_AFTER] || (p.publish_after >= 1 && p.publish_after <= 300));
+        require(!p.line[POLICY_PUBLISH_EVERY] || (p.publish_every >= 1 && p.publish_every <= POLICY_CADENCE_MAX));
         require(!p.line[POLICY_LANGUAGES] || *p.language);
         require(policy_slot_allowed(&p, SLOT_RECOVERY));
     }

@@ -105,6 +105,23 @@ refuses "being filled" 'has not arrived'
 { cat "$TMP/newest" && echo more; } >"$TMP/cut"
 put "$TMP/cut" "$newest"
 refuses "longer" 'failed authentication'
+# Of a newer version, which alone could tell what is in it; exit status 2, as for any newer format.
+newer() { # newer FILE : an object as such a version may write it, into a file
+    head -c 8 "$1" && printf '\2\0\0\0' && head -c 64 "$1" | tail -c 52 && head -c $(($(stat -c %s "$1") - 64)) /dev/urandom
+}
+newer "$TMP/newest" >"$TMP/made"
+put "$TMP/made" "$newest"
+for lang in fr_CA.UTF-8 C.UTF-8; do
+    LC_ALL=$lang expect_exit 2 recover
+    [ -z "$(ls -A "$NEW" 2>/dev/null)" ] || fail "newer: a refusal leaves something"
+    says "ECL-0351 object $id is of this vault, is of a newer version"
+    says -- '--partial'
+done
+says 'this was written by a newer version'
+says 'Objects that a newer version of Écluse wrote: 1\.'
+expect_exit 0 recover --partial
+says 'left out that may hold newer changes: 1 '
+shows "$TMP/before" "newer"
 # Under a foreign name.
 other=$STORE/segments/$(head -c 1 /dev/urandom | xxd -p)/$(head -c 15 /dev/urandom | xxd -p)
 mv "$newest" "$other"
@@ -147,4 +164,6 @@ echo foreign >"$MNT/foreign"
 "$ECLUSE" umount --state "$TMP/other.state" "$MNT" >/dev/null
 until_true no_daemon
 cp -a "$TMP/other.store/segments/." "$STORE/segments/"
+other=$(find "$TMP/other.store/segments" -type f | head -n 1)
+newer "$other" >"$STORE/segments/00/$(head -c 15 /dev/urandom | xxd -p)"
 takes "foreign objects" "$TMP/all"

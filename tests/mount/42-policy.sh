@@ -192,6 +192,20 @@ policy "publish_after = 1s"
 mount_vault && echo soon >"$MNT/soon"
 until_true nothing_unpublished
 umount_vault
+refused_mount "publish_after = 1s" -o publish_every=1d    # nor is publication put off
+for wrong in 0 2d 86401 often 10m,5m; do broken "line 1: publish_every: the value" "publish_every = $wrong"; done
+policy "publish_every = 6s" "publish_after = 300s"
+for other in 1s 5s 7s 1d; do refused_mount "publish_every = 6s" -o "publish_every=$other"; done
+for given in "" -opublish_every=6s; do
+    mount_vault ${given:+"$given"}
+    same "the cadence of the policy" 6 "$(status_field publish_every)"
+    echo soon >"$MNT/soon"
+    until_true nothing_unpublished
+    umount_vault
+done
+expect_exit 15 check -o publish_every=7s
+expect_exit 0 check -o publish_every=6s
+check >"$TMP/said" && grep -q 'changes are published at this fixed cadence' "$TMP/said" || fail "not explained: $(cat "$TMP/said")"
 policy "log = journal"
 refused_mount "log = journal" -o log=syslog
 mount_vault -o log=journal && umount_vault

@@ -93,3 +93,34 @@ kill -9 $journal
 mount_vault && umount_vault
 rm -r /run/systemd
 mount_vault -o log=syslog && umount_vault
+
+# A syslog that stopped reading: nothing waits for it, and what was lost is counted. (The /dev of this
+# test's own has the devices that it needs, and its log.)
+mkdir "$TMP/dev"
+mount --rbind /dev "$TMP/dev"
+mount -t tmpfs none /dev
+for device in null zero full random urandom tty fuse; do
+    : >"/dev/$device" && mount --bind "$TMP/dev/$device" "/dev/$device"
+done
+ln -s /proc/self/fd /dev/fd
+"$TOOLS/journal" /dev/log >"$TMP/syslog" &
+syslog=$!
+until_true test -S /dev/log
+mount_vault && umount_vault
+in_syslog() { grep -q "$1" "$TMP/syslog"; }
+until_true in_syslog '^<30>[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:]\{8\} ecluse\[[0-9]*\]: ECL-0512 unmounted'
+kill -STOP $syslog
+begin=$SECONDS
+for _ in 1 2 3; do
+    timeout 100 "$ECLUSE" mount --passfile "$PASS" --state "$STATE" "$STORE" "$MNT" || fail "a stuck syslog holds the mount up"
+    timeout 20 cat "$MNT/$CANARY" >/dev/null 2>&1 && fail "altered bytes were served"
+    timeout 100 "$ECLUSE" umount --state "$STATE" "$MNT" || fail "a stuck syslog holds the unmounting up"
+done
+[ $((SECONDS - begin)) -lt 60 ] || fail "a stuck syslog held the mount up for $((SECONDS - begin)) s"
+mount_vault -o log=syslog
+for _ in $(seq 30); do "$ECLUSE" status --state "$STATE" "$MNT" >/dev/null && "$ECLUSE" flush --state "$STATE" "$MNT"; done
+timeout 20 cat "$MNT/$CANARY" >/dev/null 2>&1 && fail "altered bytes were served"
+kill -CONT $syslog
+umount_vault
+until_true in_syslog 'ECL-0712 [0-9]* lines of the log were lost before this one'
+kill $syslog

@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <fs/rebuild.h>
 #include <fs/seen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,38 @@ START_TEST(the_last_publication_of_each_actor_comes_back)
     }
     heads_free(&h);
     heads_free(&again);
+    close(dir);
+    keyring_free(keys);
+}
+END_TEST
+
+/* It would not be read again, and a recovery must not fail for want of it. */
+START_TEST(a_history_that_is_too_long_is_not_written)
+{
+    struct history h = { 0 }, again;
+    struct keyring *keys = new_keys();
+    int dir = open(base, O_RDONLY | O_DIRECTORY);
+    uint8_t *bytes;
+    size_t len;
+
+    h.count = (64u << 20) / 143 + 1;
+    ck_assert_int_eq(history_write(&h, dir, keys), -EFBIG);
+    ck_assert_int_eq(io_read_file(dir, HISTORY_FILE, 4096, &bytes, &len), -ENOENT);
+    h.count = (64u << 20) / 170;     /* as long as entries are, it is too long only once it is encoded */
+    h.v = calloc(h.count, sizeof *h.v);
+    ck_assert_ptr_nonnull(h.v);
+    for (size_t k = 0; k < h.count; k++)
+        h.v[k].link.time = h.v[k].link.self.seq = h.v[k].link.before.seq = h.v[k].link.around.seq = INT64_MAX;
+    ck_assert_int_eq(history_write(&h, dir, keys), -EFBIG);
+    ck_assert_int_eq(io_read_file(dir, HISTORY_FILE, 4096, &bytes, &len), -ENOENT);
+    h.count = 3;
+    for (size_t k = 0; k < h.count; k++)
+        h.v[k].link.self.seq = k + 1;
+    ck_assert_int_eq(history_write(&h, dir, keys), 0);
+    ck_assert_int_eq(history_read(&again, dir, keys), 0);
+    ck_assert_uint_eq(again.count, 3);
+    history_free(&again);
+    free(h.v);
     close(dir);
     keyring_free(keys);
 }
@@ -179,6 +212,7 @@ int main(void)
 
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, the_last_publication_of_each_actor_comes_back);
+    tcase_add_test(t, a_history_that_is_too_long_is_not_written);
     tcase_add_test(t, no_altered_byte_of_the_file_goes_unnoticed);
     tcase_add_test(t, an_actor_named_twice_is_malformed);
     tcase_add_test(t, a_vault_in_the_place_of_another_one_is_told);
