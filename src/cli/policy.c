@@ -7,7 +7,7 @@
  * a mount keeps the rules under which it was made.  Refusals are logged, and noted in the
  * audit log of the vault where this device has one.
  */
-#include "policy.h"
+#include "key.h"
 #include <ecluse/audit.h>
 #include <ecluse/store.h>
 #include <stdio.h>
@@ -115,14 +115,13 @@ void policy_blame(enum policy_rule rule, const char *subject, char out[PATH_MAX]
              policy_rule_name(rule), policy.value[rule]);
 }
 
-static int refuse(const struct policy_use *u, enum policy_rule rule)
+static int refuse(const struct policy_use *u, enum policy_rule rule, char blamed[PATH_MAX])
 {
     const char *subject = rule == POLICY_MOUNTPOINTS ? u->mountpoint : u->store ? u->store : u->command;
-    char blamed[PATH_MAX];
 
     policy_blame(rule, subject ? subject : "", blamed);
     note(u, policy_rule_name(rule));
-    return complain(E_POLICY, blamed);
+    return E_POLICY;
 }
 
 const char *policy_flaw_words(const struct policy_report *r)
@@ -142,33 +141,71 @@ const char *policy_flaw_words(const struct policy_report *r)
 
 int policy_broken(void)
 {
+    char place[PATH_MAX];
+
     if (loaded != E_POLICY_BROKEN)
         return complain(loaded, POLICY_FILE);
-    if (report.line && *report.word)
-        fprintf(stderr, _("ecluse: %s, line %u: %s: %s\n"), POLICY_FILE, report.line, report.word, policy_flaw_words(&report));
-    else if (report.line)
-        fprintf(stderr, _("ecluse: %s, line %u: %s\n"), POLICY_FILE, report.line, policy_flaw_words(&report));
-    else
-        fprintf(stderr, _("ecluse: %s: %s\n"), report.word, policy_flaw_words(&report));
+    fprintf(stderr, _("ecluse: %s\n"), policy_flaw_place(&report, place));
     return complain(E_POLICY_BROKEN, NULL);
 }
 
-int policy_allows(const struct policy_use *u)
+const char *policy_flaw_place(const struct policy_report *r, char out[PATH_MAX])
+{
+    const char *words = policy_flaw_words(r);
+
+    if (r->line && *r->word)
+        snprintf(out, PATH_MAX, _("%s, line %u: %s: %s"), POLICY_FILE, r->line, r->word, words);
+    else if (r->line)
+        snprintf(out, PATH_MAX, _("%s, line %u: %s"), POLICY_FILE, r->line, words);
+    else
+        snprintf(out, PATH_MAX, _("%s: %s"), r->word, words);
+    return out;
+}
+
+static int blame_broken(int error, char blamed[PATH_MAX])
+{
+    if (error == E_POLICY_BROKEN)
+        policy_flaw_place(&report, blamed);
+    else
+        snprintf(blamed, PATH_MAX, "%s", POLICY_FILE);
+    return error;
+}
+
+int policy_refuses(const struct policy_use *u, char blamed[PATH_MAX])
 {
     const struct policy_report *why;
     const struct policy *p;
 
-    if (policy_current(&p, &why)) {
+    int rc = policy_current(&p, &why);
+    if (rc) {
         note(u, "broken");
-        return policy_broken();
+        return blame_broken(rc, blamed);
     }
     for (enum policy_rule rule = 0; rule < POLICY_RULE_COUNT; rule++)
         if (policy_judge(p, rule, u) == POLICY_REFUSED)
-            return refuse(u, rule);
-    return EXIT_DONE;
+            return refuse(u, rule, blamed);
+    return 0;
+}
+
+int policy_allows(const struct policy_use *u)
+{
+    char blamed[PATH_MAX];
+
+    int rc = policy_refuses(u, blamed);
+    return rc == E_POLICY_BROKEN ? policy_broken() : complain(rc, blamed);
 }
 
 /* --- for keys ---------------------------------------------------------------------------------- */
+
+static int refuse_slot(enum policy_rule rule, enum slot_kind kind, int dir, char blamed[PATH_MAX])
+{
+    policy_blame(rule, audit_slot(kind), blamed);
+    log_system(LOG_LEVEL_WARNING, "ECL-0380 refused by the policy: %s", policy_rule_name(rule));
+    if (dir >= 0)
+        audit_append(dir, NULL, AUDIT_POLICY_REFUSED, E_POLICY,
+                     AUDIT_FIELDS(AUDIT_WORD("rule", policy_rule_name(rule))));
+    return E_POLICY;
+}
 
 int policy_allows_slot(enum slot_kind kind, const struct kdf_cost *cost, int dir, char blamed[PATH_MAX])
 {
@@ -177,28 +214,46 @@ int policy_allows_slot(enum slot_kind kind, const struct kdf_cost *cost, int dir
     const struct policy *p;
 
     int rc = policy_current(&p, &why);
-    for (enum policy_rule rule = 0; !rc && rule < POLICY_RULE_COUNT; rule++) {
-        if (policy_judge(p, rule, &u) != POLICY_REFUSED)
-            continue;
-        rc = E_POLICY;
-        policy_blame(rule, audit_slot(kind), blamed);
-        log_system(LOG_LEVEL_WARNING, "ECL-0380 refused by the policy: %s", policy_rule_name(rule));
-        if (dir >= 0)
-            audit_append(dir, NULL, AUDIT_POLICY_REFUSED, rc, AUDIT_FIELDS(AUDIT_WORD("rule", policy_rule_name(rule))));
-    }
-    if (rc == E_POLICY_BROKEN)
-        snprintf(blamed, PATH_MAX, "%s", POLICY_FILE);
+    if (rc)
+        return blame_broken(rc, blamed);
+    for (enum policy_rule rule = 0; !rc && rule < POLICY_RULE_COUNT; rule++)
+        if (policy_judge(p, rule, &u) == POLICY_REFUSED)
+            rc = refuse_slot(rule, kind, dir, blamed);
     return rc;
 }
 
-int policy_allows_keyring(const struct keyring *keys, int dir, char blamed[PATH_MAX])
+int policy_allows_way(const struct way *w)
 {
+    const struct policy_report *why;
+    const struct policy *p;
     struct slot_info s;
 
-    for (size_t k = 0; keyring_slot(keys, k, &s) == 0; k++)
-        if (s.number == keyring_opened_by(keys))
-            return policy_allows_slot(s.kind, &s.cost, dir, blamed);
+    int rc = policy_current(&p, &why);
+    if (rc)
+        return blame_broken(rc, w->blamed);
+    for (size_t k = 0; w->use == WAY_OPENS && keyring_slot(w->keys, k, &s) == 0; k++)
+        if (s.number == keyring_opened_by(w->keys))
+            return policy_allows_slot(s.kind, &s.cost, w->dir, w->blamed);
     return 0;
+}
+
+bool policy_permits(enum slot_kind kind)
+{
+    const struct policy_report *why;
+    const struct policy *p;
+
+    return policy_current(&p, &why) == 0 && policy_slot_allowed(p, kind);
+}
+
+const char *policy_kinds(char out[KINDS_WORDS])
+{
+    size_t len = 0;
+
+    *out = '\0';
+    for (enum slot_kind kind = SLOT_PASSPHRASE; kind <= SLOT_CREDENTIAL; kind++)
+        if (kind != SLOT_RECOVERY && policy_permits(kind) && len < KINDS_WORDS)
+            len += (size_t)snprintf(out + len, KINDS_WORDS - len, "%s%s", len ? ", " : "", words_for_kind(kind));
+    return out;
 }
 
 struct kdf_cost policy_cost(struct kdf_cost cost)
