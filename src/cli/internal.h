@@ -122,7 +122,12 @@ int path_write_new(const char *path, const void *bytes, size_t len, enum fault_p
 
 /* A secret in guarded memory that the caller frees with secret_free. `blamed`
  * (PATH_MAX bytes) receives what an error is about. `vault` may be NULL. */
-struct secret { enum slot_kind kind; uint8_t *bytes; size_t len; };
+struct secret {
+    enum slot_kind kind;
+    uint8_t *bytes;
+    size_t len;
+    bool claimed;               /* from a credentials' directory that the user may have made himself */
+};
 int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
                struct secret *out, char *blamed);
 /* The content of a key file; what a program prints; the recovery key found in a file or

@@ -10,8 +10,10 @@
 #include "key.h"
 #include <ecluse/audit.h>
 #include <ecluse/store.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct policy policy;
 static struct policy_report report;
@@ -33,6 +35,23 @@ static enum policy_verdict verdict(bool concerned, bool good)
     return !concerned ? POLICY_UNASKED : good ? POLICY_ALLOWED : POLICY_REFUSED;
 }
 
+/* The environment leads the state elsewhere, as the option would. Root's place is fixed. */
+static const char *displaced_by(void)
+{
+    const struct id128 any = { { 0 } };
+    char wanted[PATH_MAX], base[PATH_MAX], usual[PATH_MAX];
+
+    const struct passwd *user = geteuid() ? getpwuid(geteuid()) : NULL;
+    if (!user || state_path(wanted, NULL, &any))
+        return NULL;
+    snprintf(usual, sizeof usual, "%s/.local/state/ecluse", user->pw_dir);
+    *strrchr(wanted, '/') = '\0';
+    if (path_real(wanted, base) || path_real(usual, wanted) || strcmp(base, wanted) == 0)
+        return NULL;
+    const char *xdg = getenv("XDG_STATE_HOME");
+    return xdg && *xdg == '/' ? "XDG_STATE_HOME" : "HOME";
+}
+
 /* Options that were given, as bits. */
 static unsigned asked(const struct policy_use *u)
 {
@@ -44,7 +63,7 @@ static unsigned asked(const struct policy_use *u)
     ASKED(s && s->passfile, PASSFILE);
     ASKED(s && s->extpass, EXTPASS);
     ASKED(s && s->keyfile, KEYFILE);
-    ASKED(u->state, STATE);
+    ASKED(u->state || (u->store && displaced_by()), STATE);
     ASKED(m && m->config.allow_other, ALLOW_OTHER);
     ASKED(m && m->config.allow_root, ALLOW_ROOT);
     ASKED(m && m->config.owners, OWNERS);
@@ -64,10 +83,11 @@ static bool slots_allowed(const struct policy *p, unsigned slots)
            policy_slot_allowed(p, SLOT_COMMAND) || policy_slot_allowed(p, SLOT_CREDENTIAL);
 }
 
-/* "system" is the journal where there is one. */
+/* "system" is the journal where there is one, else syslog. */
 static bool same_log(enum log_target allowed, enum log_target asked_for)
 {
-    return allowed == asked_for || allowed == LOG_TARGET_SYSTEM;
+    bool systems = asked_for == LOG_TARGET_JOURNAL || asked_for == LOG_TARGET_SYSLOG;
+    return allowed == asked_for || (allowed == LOG_TARGET_SYSTEM && systems);
 }
 
 enum policy_verdict policy_judge(const struct policy *p, enum policy_rule rule, const struct policy_use *u)
@@ -83,7 +103,7 @@ enum policy_verdict policy_judge(const struct policy *p, enum policy_rule rule, 
     case POLICY_KDF_MEMORY: return verdict(u->cost, u->cost && u->cost->memory_kib >= p->floor.memory_kib);
     case POLICY_KDF_PASSES: return verdict(u->cost, u->cost && u->cost->passes >= p->floor.passes);
     case POLICY_IDLE_MAX: return verdict(c && c->idle_seconds, c && c->idle_seconds <= p->idle_max);
-    case POLICY_FORBID: return verdict(u->sources || c || u->state, !(asked(u) & p->forbidden));
+    case POLICY_FORBID: return verdict(u->sources || c || u->state || u->store, !(asked(u) & p->forbidden));
     case POLICY_LOG: return verdict(c && c->log, c && same_log(p->log, c->log));
     case POLICY_PUBLISH_AFTER: case POLICY_LANGUAGES: case POLICY_RULE_COUNT: break;
     }
@@ -119,6 +139,8 @@ static int refuse(const struct policy_use *u, enum policy_rule rule, char blamed
 {
     const char *subject = rule == POLICY_MOUNTPOINTS ? u->mountpoint : u->store ? u->store : u->command;
 
+    if (rule == POLICY_FORBID && !u->state && displaced_by() && policy.forbidden & 1u << POLICY_NO_STATE)
+        subject = displaced_by();
     policy_blame(rule, subject ? subject : "", blamed);
     note(u, policy_rule_name(rule));
     return E_POLICY;
@@ -197,9 +219,9 @@ int policy_allows(const struct policy_use *u)
 
 /* --- for keys ---------------------------------------------------------------------------------- */
 
-static int refuse_slot(enum policy_rule rule, enum slot_kind kind, int dir, char blamed[PATH_MAX])
+static int refuse_slot(enum policy_rule rule, const char *subject, int dir, char blamed[PATH_MAX])
 {
-    policy_blame(rule, audit_slot(kind), blamed);
+    policy_blame(rule, subject, blamed);
     log_system(LOG_LEVEL_WARNING, "ECL-0380 refused by the policy: %s", policy_rule_name(rule));
     if (dir >= 0)
         audit_append(dir, NULL, AUDIT_POLICY_REFUSED, E_POLICY,
@@ -218,23 +240,34 @@ int policy_allows_slot(enum slot_kind kind, const struct kdf_cost *cost, int dir
         return blame_broken(rc, blamed);
     for (enum policy_rule rule = 0; !rc && rule < POLICY_RULE_COUNT; rule++)
         if (policy_judge(p, rule, &u) == POLICY_REFUSED)
-            rc = refuse_slot(rule, kind, dir, blamed);
+            rc = refuse_slot(rule, audit_slot(kind), dir, blamed);
     return rc;
+}
+
+/* The slot that opened it. */
+static struct slot_info opened_by(const struct keyring *keys)
+{
+    struct slot_info s;
+
+    for (size_t k = 0; keyring_slot(keys, k, &s) == 0; k++)
+        if (s.number == keyring_opened_by(keys))
+            return s;
+    return (struct slot_info){ 0 };
 }
 
 int policy_allows_way(const struct way *w)
 {
     const struct policy_report *why;
     const struct policy *p;
-    struct slot_info s;
+    const struct slot_info s = opened_by(w->keys);
 
     int rc = policy_current(&p, &why);
     if (rc)
         return blame_broken(rc, w->blamed);
-    for (size_t k = 0; w->use == WAY_OPENS && keyring_slot(w->keys, k, &s) == 0; k++)
-        if (s.number == keyring_opened_by(w->keys))
-            return policy_allows_slot(s.kind, &s.cost, w->dir, w->blamed);
-    return 0;
+    /* A passphrase in a file, by another name. */
+    if (w->secret->claimed && s.kind != SLOT_CREDENTIAL && p->forbidden & 1u << POLICY_NO_PASSFILE)
+        return refuse_slot(POLICY_FORBID, "CREDENTIALS_DIRECTORY", w->dir, w->blamed);
+    return w->use == WAY_OPENS ? policy_allows_slot(s.kind, &s.cost, w->dir, w->blamed) : 0;
 }
 
 bool policy_permits(enum slot_kind kind)

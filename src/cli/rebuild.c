@@ -98,6 +98,8 @@ static int open_store(struct work *w)
     int rc = store_open(&w->store, w->r->store, &w->header, &w->header_len);
     if (rc == -ENOENT)
         rc = E_STORE_MISSING;
+    if (!rc && !store_is_at(w->store, w->r->store))
+        rc = -ESTALE;
     if (!rc)
         rc = vault_header_parse(w->header, w->header_len, &w->vault);
     return blamed_path(w, w->r->store, rc);

@@ -64,6 +64,8 @@ int unlocked_store(struct unlocked *u, const char *store)
     if (!realpath(store, u->path))
         return blamed_path(u, store, errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno);
     int rc = store_open(&u->store, u->path, &u->header, &u->header_len);
+    if (!rc && !store_is_at(u->store, u->path))
+        rc = -ESTALE;
     if (!rc)
         rc = vault_header_parse(u->header, u->header_len, &u->vault);
     if (!rc) {

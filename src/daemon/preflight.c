@@ -40,6 +40,8 @@ static int open_store(const struct mount_config *c, struct vault_files *f)
         rc = E_STORE_MISSING;
     if (rc == -ENOTDIR)
         rc = E_NOT_VAULT;
+    if (!rc && !store_is_at(f->store, c->store_path))
+        rc = -ESTALE;
     if (!rc)
         rc = vault_header_parse(f->header, f->header_len, &f->vault);
     if (!rc && !c->read_only)
