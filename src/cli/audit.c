@@ -311,12 +311,12 @@ static int verify_unlocked(struct audit *a, struct audit_report *r)
     if (!id_equal(keyring_vault(u->own), &u->vault.vault))
         return complain(E_STATE_FOREIGN, u->state_path);
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), a->store);
-    rc = unlocked_allowed(u, &a->keys, WAY_OPENS);
+    rc = unlocked_allowed(u, &a->keys, WAY_LOOKS);
     if (!rc)
         rc = secret_get(&a->keys.sources, &u->vault.vault, prompt, false, &s, u->blamed);
     if (rc)
         return complain(rc, u->blamed);
-    const struct way way = { .keys = u->own, .secret = &s, .dir = a->dir, .noted_later = true, .blamed = u->blamed };
+    const struct way way = { .keys = u->own, .secret = &s, .use = WAY_LOOKS, .dir = a->dir, .noted_later = true, .blamed = u->blamed };
     rc = way_open(&way);
     if (rc == E_PASSPHRASE)
         snprintf(u->blamed, sizeof u->blamed, "%s", a->store);

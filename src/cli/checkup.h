@@ -52,7 +52,7 @@ struct unlocked {
 int unlocked_store(struct unlocked *u, const char *store);
 /* With the recovery key: nothing local is used. Else the keyring of this device's
  * state, and the state itself unless a daemon uses it or it is damaged. */
-int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown);
+int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use);
 /* In the audit log of this device's state of the vault, when there is one. */
 void unlocked_note(const struct unlocked *u, const struct key_options *k, enum audit_event event, int result,
                    const struct audit_field *fields);

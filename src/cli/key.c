@@ -165,7 +165,7 @@ static int key_test(struct key_work *w)
 
     if (w->slot && !key_find(w, w->slot, &s))
         return complain(E_NO_SLOT, w->shown);
-    int rc = unlock(w, w->slot, WAY_OPENS, &took);
+    int rc = unlock(w, w->slot, WAY_LOOKS, &took);
     if (rc)
         return rc;
     key_find(w, keyring_opened_by(unlocked_keyring(&w->vault)), &s);

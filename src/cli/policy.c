@@ -97,7 +97,7 @@ enum policy_verdict policy_judge(const struct policy *p, enum policy_rule rule, 
     if (!p->line[rule])
         return POLICY_UNASKED;
     switch (rule) {
-    case POLICY_STORES: return verdict(u->store, u->store && policy_path_allowed(p, rule, u->store));
+    case POLICY_STORES: return verdict(u->store && !u->anywhere, u->store && policy_path_allowed(p, rule, u->store));
     case POLICY_MOUNTPOINTS: return verdict(u->mountpoint, u->mountpoint && policy_path_allowed(p, rule, u->mountpoint));
     case POLICY_SLOTS: return verdict(u->slots, slots_allowed(p, u->slots));
     case POLICY_KDF_MEMORY: return verdict(u->cost, u->cost && u->cost->memory_kib >= p->floor.memory_kib);
@@ -267,7 +267,7 @@ int policy_allows_way(const struct way *w)
     /* A passphrase in a file, by another name. */
     if (w->secret->claimed && s.kind != SLOT_CREDENTIAL && p->forbidden & 1u << POLICY_NO_PASSFILE)
         return refuse_slot(POLICY_FORBID, "CREDENTIALS_DIRECTORY", w->dir, w->blamed);
-    return w->use == WAY_OPENS ? policy_allows_slot(s.kind, &s.cost, w->dir, w->blamed) : 0;
+    return w->use != WAY_TENDS ? policy_allows_slot(s.kind, &s.cost, w->dir, w->blamed) : 0;
 }
 
 bool policy_permits(enum slot_kind kind)

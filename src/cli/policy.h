@@ -20,6 +20,7 @@
 struct policy_use {
     const char *command;
     const char *store, *mountpoint;  /* absolute, real */
+    bool anywhere;                   /* where the store is does not matter */
     const char *state;               /* the option, when it was given */
     const char *state_dir;           /* where the audit log is; NULL: the default */
     const struct sources *sources;
@@ -48,7 +49,9 @@ const char *policy_language(bool french);
 
 /* --- ways.c -------------------------------------------------------------------------------- */
 
-enum way_use { WAY_OPENS, WAY_TENDS };   /* WAY_TENDS: only the slots are concerned */
+/* WAY_LOOKS: contents stay where they are, so it does not matter where the store is. WAY_TENDS: only
+ * the slots are concerned, and any of them will do. */
+enum way_use { WAY_OPENS, WAY_LOOKS, WAY_TENDS };
 struct way {
     struct keyring *keys;
     const struct secret *secret;

@@ -107,7 +107,7 @@ int unlocked_allowed(struct unlocked *u, const struct key_options *k, enum way_u
     char base[PATH_MAX];
 
     return policy_refuses(&(struct policy_use){
-        .store = u->path, .state = k->state, .sources = s,
+        .store = u->path, .anywhere = use != WAY_OPENS, .state = k->state, .sources = s,
         .state_dir = k->state && path_real(k->state, base) == 0 ? base : NULL,
         .slots = use == WAY_TENDS || recovery ? 0 : s->keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
     }, u->blamed);
@@ -179,7 +179,7 @@ int unlocked_open(struct unlocked *u, const struct secret *s, unsigned slot, enu
     return rc;
 }
 
-static int with_state(struct unlocked *u, const struct key_options *k, const char *shown)
+static int with_state(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use)
 {
     char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
@@ -191,7 +191,7 @@ static int with_state(struct unlocked *u, const struct key_options *k, const cha
     rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
     if (rc)
         return rc;
-    rc = unlocked_open(u, &s, 0, WAY_OPENS);
+    rc = unlocked_open(u, &s, 0, use);
     secret_drop(&s);
     if (rc == E_POLICY || rc == E_POLICY_BROKEN)
         return rc;
@@ -200,10 +200,10 @@ static int with_state(struct unlocked *u, const struct key_options *k, const cha
     return blamed_path(u, shown, unlocked_check(u, u->keys));
 }
 
-int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown)
+int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use)
 {
-    int rc = unlocked_allowed(u, k, WAY_OPENS);
-    return rc ? rc : k->recovery || k->recovery_file ? with_recovery(u, k) : with_state(u, k, shown);
+    int rc = unlocked_allowed(u, k, use);
+    return rc ? rc : k->recovery || k->recovery_file ? with_recovery(u, k) : with_state(u, k, shown, use);
 }
 
 void unlocked_close(struct unlocked *u)

@@ -7,8 +7,8 @@
  * refuses keyring_unlock, keyring_create and keyring_set_slot in any other file of the
  * command line or of the daemon.
  *
- * Whoever opens a vault (a mount, a check, a salvage, a rebuild) needs a slot that the
- * policy allows.  Whoever only tends the slots does not: a passphrase that is no longer
+ * Whoever opens a vault (a mount, a salvage, a rebuild) or looks into it (a check) needs a slot
+ * that the policy allows.  Whoever only tends the slots does not: a passphrase that is no longer
  * allowed, or too cheap, must still serve to make what is, or each change of the policy would
  * send everybody for the recovery sheet.  What is made then is judged by itself.
  */
