@@ -43,7 +43,7 @@ chmod 644 /etc/ecluse/policy.conf
 chown 65534 /etc/ecluse/policy.conf
 says problem "“chown root: /etc/ecluse/policy.conf”" doctor
 LC_ALL=fr_CA.UTF-8 LANGUAGE='' expect_exit 13 doctor
-grep -q "^problème .*« chown root: /etc/ecluse/policy.conf »" "$TMP/said" || fail "French: $(cat "$TMP/said")"
+grep -q "^problème .*«.chown root: /etc/ecluse/policy.conf.»" "$TMP/said" || fail "French: $(cat "$TMP/said")"
 chown 0 /etc/ecluse/policy.conf
 chmod 777 /etc/ecluse
 says problem "“chown root: /etc/ecluse” and “chmod go-w /etc/ecluse”" doctor
