@@ -32,12 +32,10 @@ struct mount_config {
     void (*words)(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
                   char *sentence, size_t sentence_size);
     uint32_t uid, gid;           /* shown as owner */
-    /* Gives the secret that unlocks the keyring, in guarded memory that the
-     * daemon frees with secret_free; called once, before the mount, while
-     * terminal and working directory are still the caller's. */
-    int (*secret)(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len);
-    /* May the slot that opened it be used? `dir` is the state. May be NULL. */
-    int (*allowed)(void *ctx, const struct keyring *keys, int dir);
+    /* Opens the keyring of the state `dir`, if that may be, and notes it in its audit log; called
+     * once, before the mount, while terminal and working directory are still the caller's.
+     * Says in `blamed` what an error is about, but for E_PASSPHRASE and E_KEYRING. */
+    int (*unlock)(void *ctx, const struct id128 *vault, struct keyring *keys, int dir);
     /* Called before the mount, while the terminal is still the caller's, when the
      * state was copied or restored, or when the store holds publications that will
      * not be shown (`unseen`, `forked`). May be NULL. */

@@ -31,6 +31,9 @@ int store_create(const char *path, const struct id128 *vault, const void *header
  * one, or none but objects), E_FORMAT. */
 int store_open(struct store **out, const char *path, uint8_t **header, size_t *header_len);
 void store_close(struct store *s);
+/* Is what was opened the directory of that real path, or did somebody put a symbolic link into
+ * its way after the path was judged? */
+bool store_is_at(const struct store *s, const char *path);
 /* The file name of the header; lives as long as s. */
 const char *store_header_name(const struct store *s);
 

@@ -179,10 +179,8 @@ static int unlock(struct accept *a, struct vault_ref *v)
     int rc = secret_get(&a->sources, &v->vault, prompt, false, &s, a->blamed);
     if (rc)
         return rc;
-    rc = vault_unlock(v, &s);
+    rc = vault_unlock(v, &s, WAY_OPENS, a->store, a->blamed);
     secret_drop(&s);
-    if (rc)
-        snprintf(a->blamed, sizeof a->blamed, "%s", rc == E_KEYRING ? v->state.path : a->store);
     return rc;
 }
 

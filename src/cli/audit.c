@@ -311,14 +311,22 @@ static int verify_unlocked(struct audit *a, struct audit_report *r)
     if (!id_equal(keyring_vault(u->own), &u->vault.vault))
         return complain(E_STATE_FOREIGN, u->state_path);
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), a->store);
-    rc = secret_get(&a->keys.sources, &u->vault.vault, prompt, false, &s, u->blamed);
+    rc = unlocked_allowed(u, &a->keys, WAY_LOOKS);
+    if (!rc)
+        rc = secret_get(&a->keys.sources, &u->vault.vault, prompt, false, &s, u->blamed);
     if (rc)
         return complain(rc, u->blamed);
-    rc = keyring_unlock(u->own, s.kind, s.bytes, s.len);
+    const struct way way = { .keys = u->own, .secret = &s, .use = WAY_LOOKS, .dir = a->dir, .noted_later = true, .blamed = u->blamed };
+    rc = way_open(&way);
+    if (rc == E_PASSPHRASE)
+        snprintf(u->blamed, sizeof u->blamed, "%s", a->store);
+    else if (rc != E_POLICY && rc != E_POLICY_BROKEN)
+        snprintf(u->blamed, sizeof u->blamed, "%s", u->state_path);
     int read = rc ? rc : audit_read(a->dir, &u->vault.vault, u->own, NULL, NULL, r);
-    audit_append(a->dir, rc ? NULL : u->own, AUDIT_UNLOCKED, rc, AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s.kind))));
+    if (!rc)
+        way_note(&way, 0);
     secret_drop(&s);
-    return complain(read, rc == E_PASSPHRASE ? a->store : u->state_path);
+    return complain(read, u->blamed);
 }
 
 static int verify(struct audit *a)

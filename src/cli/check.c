@@ -269,7 +269,7 @@ static int unlock(struct check *k, const char *store)
 {
     int rc = unlocked_store(&k->vault, store);
     if (!rc && !k->no_key)
-        rc = unlocked_keys(&k->vault, &k->keys, store);
+        rc = unlocked_keys(&k->vault, &k->keys, store, WAY_LOOKS);
     if (!rc)
         return EXIT_DONE;
     int code = complain(rc, k->vault.blamed);

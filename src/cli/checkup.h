@@ -6,7 +6,7 @@
 #ifndef ECLUSE_CLI_CHECKUP_H
 #define ECLUSE_CLI_CHECKUP_H
 
-#include "internal.h"
+#include "policy.h"
 #include <ecluse/audit.h>
 #include <ecluse/store.h>
 #include <stdio.h>
@@ -27,7 +27,8 @@ struct key_options {
     { "recovery-file", required_argument, NULL, OPTION_RECOVERY_FILE }
 /* Takes one of them; false when `found` is none. */
 bool key_option(struct key_options *k, int found, const char *value, int *rc);
-/* EXIT_USAGE, after saying so, when more than one way is given. */
+/* EXIT_USAGE, after saying so, when more than one way is given; EXIT_POLICY when there may be no
+ * such option. What opens is judged when the store is known. */
 int key_options_check(const struct key_options *k, const char *command);
 bool key_options_any(const struct key_options *k);
 void key_options_free(struct key_options *k);
@@ -51,13 +52,17 @@ struct unlocked {
 int unlocked_store(struct unlocked *u, const char *store);
 /* With the recovery key: nothing local is used. Else the keyring of this device's
  * state, and the state itself unless a daemon uses it or it is damaged. */
-int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown);
+int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use);
 /* In the audit log of this device's state of the vault, when there is one. */
 void unlocked_note(const struct unlocked *u, const struct key_options *k, enum audit_event event, int result,
                    const struct audit_field *fields);
 /* That keyring, still locked, and that state. */
 int unlocked_state(struct unlocked *u, const struct key_options *k);
 struct keyring *unlocked_keyring(const struct unlocked *u);
+/* Before a secret is asked for: may the vault in that store be opened so? As policy_refuses. */
+int unlocked_allowed(struct unlocked *u, const struct key_options *k, enum way_use use);
+/* Opens that keyring (way_open). */
+int unlocked_open(struct unlocked *u, const struct secret *s, unsigned slot, enum way_use use);
 /* The store's header against an unlocked keyring. */
 int unlocked_check(const struct unlocked *u, const struct keyring *k);
 void unlocked_close(struct unlocked *u);

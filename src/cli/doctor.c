@@ -83,6 +83,7 @@ int command_doctor(int argc, char **argv)
         printf("%s", d.json ? "{\"findings\": [" : "");
         doctor_system(&d);
         doctor_swap(&d);
+        doctor_policy(&d, argv[optind]);
         doctor_store(&d, argv[optind]);
         if (d.json)
             printf("\n], \"problems\": %u}\n", d.problems);

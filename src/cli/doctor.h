@@ -22,6 +22,7 @@ void doctor_say(struct doctor *d, const char *check, enum finding f, const char 
 
 void doctor_system(struct doctor *d);                      /* doctor_system.c */
 void doctor_swap(struct doctor *d);                        /* doctor_swap.c */
+void doctor_policy(struct doctor *d, const char *store);   /* doctor_policy.c; NULL: no store */
 void doctor_store(struct doctor *d, const char *store);    /* doctor_store.c */
 
 #endif

@@ -114,12 +114,19 @@ static int check_paths(struct init *in, const char *store)
     return EXIT_DONE;
 }
 
+/* Nothing was asked for, and the policy does not allow what would be: the recovery key's slot will do. */
+static bool only_recovery(const struct init *in)
+{
+    return !in->keyfile && !in->sources.passfile && !in->sources.extpass && !policy_permits(SLOT_PASSPHRASE);
+}
+
 static int check_policy(const struct init *in)
 {
     struct sources s = in->sources;
     bool passphrase = !in->keyfile || s.passfile || s.extpass;
 
     s.keyfile = in->keyfile;
+    passphrase &= !only_recovery(in);
     return policy_allows(&(struct policy_use){
         .command = "init", .store = in->store, .state = in->state, .sources = &s,
         .slots = (passphrase ? 1u << SLOT_PASSPHRASE : 0) | (in->keyfile ? 1u << SLOT_KEYFILE : 0),
@@ -141,7 +148,7 @@ static int get_secrets(struct init *in)
 
     if (in->keyfile)
         rc = secret_keyfile(in->keyfile, &in->key, in->blamed);
-    if (!rc && (!in->keyfile || s->passfile || s->extpass))
+    if (!rc && (!in->keyfile || s->passfile || s->extpass) && !only_recovery(in))
         rc = secret_get(s, NULL, _("New passphrase for this vault: "), true, &in->passphrase, in->blamed);
     return complain(rc, in->blamed);
 }
@@ -299,7 +306,10 @@ static int run(struct init *in, int argc, char **argv)
     printf(_("Vault %s is ready in %s.\n"), id, in->store);
     if (in->sheet_path)
         printf(_("The recovery key is in %s: print it, keep it safe, then delete the file.\n"), in->sheet_path);
-    printf(_("To work in it: ecluse mount %s FOLDER\n"), in->store);
+    if (only_recovery(in))
+        rebuild_explain_keys(in->store, in->state ? in->state_dir : NULL);
+    else
+        printf(_("To work in it: ecluse mount %s FOLDER\n"), in->store);
     return EXIT_DONE;
 }
 

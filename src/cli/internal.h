@@ -122,7 +122,12 @@ int path_write_new(const char *path, const void *bytes, size_t len, enum fault_p
 
 /* A secret in guarded memory that the caller frees with secret_free. `blamed`
  * (PATH_MAX bytes) receives what an error is about. `vault` may be NULL. */
-struct secret { enum slot_kind kind; uint8_t *bytes; size_t len; };
+struct secret {
+    enum slot_kind kind;
+    uint8_t *bytes;
+    size_t len;
+    bool claimed;               /* from a credentials' directory that the user may have made himself */
+};
 int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
                struct secret *out, char *blamed);
 /* The content of a key file; what a program prints; the recovery key found in a file or
@@ -195,8 +200,6 @@ char *sheet_html(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, co
 
 struct vault_ref { struct id128 vault; struct state state; bool open; uint8_t *header; size_t header_len; };
 int vault_open(struct vault_ref *v, const char *store, const char *state_dir, char *blamed);
-/* Unlocks and checks the store's header against the keyring. */
-int vault_unlock(struct vault_ref *v, const struct secret *s);
 void vault_close(struct vault_ref *v);
 
 /* --- rebuild.c: a local state made anew from the store -------------------------------------------------- */
@@ -209,13 +212,16 @@ struct rebuild_request {
     bool partial;
     bool only_new;                   /* a state that is there is not touched: E_STATE_EXISTS */
     struct secret *kept;             /* the secret that opened the keyring, once known; then that
-                                      * which opens the new state's */
+                                      * which opens the new state's: SLOT_RECOVERY where the policy
+                                      * allows no other here */
     char *blamed;                    /* PATH_MAX bytes */
 };
 /* Can a rebuild mend what a mount complained of? */
 bool rebuild_can_mend(int error);
 /* Rebuilds, says how it went, and returns an exit code. */
 int rebuild_run(const struct rebuild_request *r);
+/* The policy left the recovery key as the only way in: what to do next. */
+void rebuild_explain_keys(const char *store, const char *state);
 /* Asks a question on the terminal; false without one, and unless the answer is yes. */
 bool agreed(const char *question);
 /* Says that nothing was changed and which command goes on: the one that was given, with `option`. */

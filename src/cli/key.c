@@ -83,29 +83,33 @@ static int get_secret(struct key_work *w)
 }
 
 /* With one slot only, unless `slot` is 0. */
-static int unlock(struct key_work *w, unsigned slot, uint64_t *took)
+static int unlock(struct key_work *w, unsigned slot, enum way_use use, uint64_t *took)
 {
-    struct keyring *k = unlocked_keyring(&w->vault);
-    const struct secret *s = &w->given;
     struct timespec t0, t1;
 
-    int rc = get_secret(w);
+    int rc = unlocked_allowed(&w->vault, &w->open, use);
+    if (!rc)
+        rc = get_secret(w);
     if (rc)
         return complain(rc, w->vault.blamed);
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    rc = slot ? keyring_unlock_slot(k, slot, s->kind, s->bytes, s->len)
-              : keyring_unlock(k, s->kind, s->bytes, s->len);
+    rc = unlocked_open(&w->vault, &w->given, slot, use);
     clock_gettime(CLOCK_MONOTONIC, &t1);
     if (took)
         *took = (uint64_t)((t1.tv_sec - t0.tv_sec) * 1000 + (t1.tv_nsec - t0.tv_nsec) / 1000000);
-    w->vault.keys = rc ? NULL : k;
-    unlocked_note(&w->vault, &w->open, AUDIT_UNLOCKED, rc, AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s->kind))));
+    if (rc == E_POLICY || rc == E_POLICY_BROKEN)
+        return complain(rc, w->vault.blamed);
     if (rc)
         return complain(rc, rc == E_KEYRING ? w->vault.state_path : w->shown);
-    return complain(unlocked_check(&w->vault, k), w->shown);
+    return complain(unlocked_check(&w->vault, w->vault.keys), w->shown);
 }
 
-int key_unlock(struct key_work *w, uint64_t *took) { return unlock(w, 0, took); }
+int key_unlock(struct key_work *w) { return unlock(w, 0, WAY_TENDS, NULL); }
+
+int key_may_make(struct key_work *w, enum slot_kind kind)
+{
+    return complain(policy_allows_slot(kind, NULL, w->vault.state.dir, w->vault.blamed), w->vault.blamed);
+}
 
 int key_save(struct key_work *w, enum audit_event event, const struct slot_info *slot)
 {
@@ -139,7 +143,7 @@ static int key_remove(struct key_work *w)
         return complain(E_NO_SLOT, w->shown);
     if (keyring_slots(w->vault.state.keys) == 1)
         return complain(E_NO_LAST_SLOT, w->shown);
-    int rc = key_unlock(w, NULL);
+    int rc = key_unlock(w);
     if (!rc)
         rc = complain(keyring_remove_slot(w->vault.state.keys, w->slot), w->shown);
     if (!rc)
@@ -161,7 +165,7 @@ static int key_test(struct key_work *w)
 
     if (w->slot && !key_find(w, w->slot, &s))
         return complain(E_NO_SLOT, w->shown);
-    int rc = unlock(w, w->slot, &took);
+    int rc = unlock(w, w->slot, WAY_LOOKS, &took);
     if (rc)
         return rc;
     key_find(w, keyring_opened_by(unlocked_keyring(&w->vault)), &s);
@@ -183,7 +187,9 @@ static int key_tune(struct key_work *w)
     char before[COST_WORDS], after[COST_WORDS];
     struct slot_info s;
 
-    int rc = w->slot && !key_find(w, w->slot, &s) ? complain(E_NO_SLOT, w->shown) : unlock(w, w->slot, NULL);
+    int rc = w->slot && !key_find(w, w->slot, &s) ? complain(E_NO_SLOT, w->shown) : key_may_make(w, SLOT_PASSPHRASE);
+    if (!rc)
+        rc = unlock(w, w->slot, WAY_TENDS, NULL);
     if (rc)
         return rc;
     key_find(w, keyring_opened_by(w->vault.state.keys), &s);
@@ -195,7 +201,9 @@ static int key_tune(struct key_work *w)
                w->milliseconds);
         return EXIT_DONE;
     }
-    rc = complain(keyring_set_slot(w->vault.state.keys, s.number, s.kind, w->given.bytes, w->given.len, cost), w->shown);
+    snprintf(w->vault.blamed, sizeof w->vault.blamed, "%s", w->shown);
+    rc = way_add(w->vault.state.keys, s.number, &w->given, cost, w->vault.state.dir, w->vault.blamed);
+    rc = complain(rc, w->vault.blamed);
     words_for_cost(s.cost, before);
     s.cost = cost;
     if (!rc)

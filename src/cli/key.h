@@ -21,9 +21,11 @@ struct key_work {
 
 /* --- key.c --------------------------------------------------------------------------- */
 
-/* Asks for a secret unless one is given, and opens the keyring with it; `took`, which may
- * be NULL, receives milliseconds. Exit codes; what is wrong was said. */
-int key_unlock(struct key_work *w, uint64_t *took);
+/* Asks for a secret and opens the keyring with it, to change its slots. Exit codes; what is
+ * wrong was said. */
+int key_unlock(struct key_work *w);
+/* Before anything is asked: does the policy allow such a slot? An exit code; a refusal was said. */
+int key_may_make(struct key_work *w, enum slot_kind kind);
 /* Writes the changed keyring, and in the audit log what became of that slot. */
 int key_save(struct key_work *w, enum audit_event event, const struct slot_info *slot);
 /* The slot of that number. */

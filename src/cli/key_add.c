@@ -106,7 +106,7 @@ static int set_slot(struct key_work *w, const struct secret *s, struct slot_info
     struct keyring *k = w->vault.state.keys;
     unsigned number = place_for(k, s->kind);
 
-    int rc = keyring_set_slot(k, number, s->kind, s->bytes, s->len, secret_cost(s, KDF_FLOOR));
+    int rc = way_add(k, number, s, secret_cost(s, KDF_FLOOR), w->vault.state.dir, w->vault.blamed);
     if (rc)
         return rc == E_RECOVERY_KEY ? E_PASSPHRASE : rc;    /* well typed, and another vault's */
     if (!number)
@@ -156,11 +156,11 @@ int key_add(struct key_work *w)
 {
     struct slot_info made = { 0 };
 
-    int rc = complain(policy_allows_slot(kind_wanted(w), NULL, w->vault.state.dir, w->vault.blamed), w->vault.blamed);
+    int rc = key_may_make(w, kind_wanted(w));
     if (!rc)
         rc = check_file(w);
     if (!rc)
-        rc = key_unlock(w, NULL);
+        rc = key_unlock(w);
     if (rc)
         return rc;
     snprintf(w->vault.blamed, sizeof w->vault.blamed, "%s", w->shown);

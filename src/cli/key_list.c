@@ -60,7 +60,7 @@ int key_list(struct key_work *w)
     bool verify = key_options_any(&w->open);
     struct slot_info s;
 
-    int rc = verify ? key_unlock(w, NULL) : EXIT_DONE;
+    int rc = verify ? key_unlock(w) : EXIT_DONE;
     if (rc)
         return rc;
     if (w->json) {

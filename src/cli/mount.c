@@ -52,29 +52,14 @@ static void close_inherited(const struct mounting *m)
 
 /* --- what the daemon asks of us -------------------------------------------------------- */
 
-static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kind, uint8_t **secret, size_t *len)
+static int unlock(void *ctx, const struct id128 *vault, struct keyring *keys, int dir)
 {
     struct mounting *m = ctx;
-    struct secret s;
     char prompt[PATH_MAX + 64];
 
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), m->spec);
-    int rc = m->kept.bytes ? secret_copy(&m->kept, &s)
-                           : secret_get(&m->options.sources, vault, prompt, false, &s, m->blamed);
-    if (!rc && !m->kept.bytes)
-        rc = secret_copy(&s, &m->kept);
-    if (rc)
-        return rc;
-    *kind = s.kind;
-    *secret = s.bytes;
-    *len = s.len;
-    return 0;
-}
-
-static int check_slot(void *ctx, const struct keyring *keys, int dir)
-{
-    struct mounting *m = ctx;
-    return policy_allows_keyring(keys, dir, m->blamed);
+    int rc = m->kept.bytes ? 0 : secret_get(&m->options.sources, vault, prompt, false, &m->kept, m->blamed);
+    return rc ? rc : way_open(&(struct way){ .keys = keys, .secret = &m->kept, .dir = dir, .blamed = m->blamed });
 }
 
 static void tell_count(const char *format, uint64_t count)
@@ -284,8 +269,7 @@ static int mount_vault(struct mounting *m)
     c->gid = getgid();
     c->notify = m->options.notify;
     c->words = event_text;
-    c->secret = give_secret;
-    c->allowed = check_slot;
+    c->unlock = unlock;
     c->notice = tell_notice;
     c->ready = tell_ready;
     c->ctx = m;

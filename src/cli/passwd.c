@@ -86,10 +86,8 @@ static int unlock(struct passwd *p, struct vault_ref *v)
         rc = secret_get(&p->old, &v->vault, _("Present passphrase: "), false, &s, p->blamed);
     if (rc)
         return rc;
-    rc = vault_unlock(v, &s);
+    rc = vault_unlock(v, &s, WAY_TENDS, p->store, p->blamed);
     secret_drop(&s);
-    if (rc)
-        snprintf(p->blamed, sizeof p->blamed, "%s", rc == E_KEYRING ? v->state.path : p->store);
     return rc;
 }
 
@@ -99,7 +97,7 @@ static int add_keyfile(struct passwd *p, struct vault_ref *v)
 
     int rc = secret_keyfile(p->add_keyfile, &s, p->blamed);
     if (!rc)
-        rc = keyring_set_slot(v->state.keys, 0, s.kind, s.bytes, s.len, secret_cost(&s, KDF_FLOOR));
+        rc = way_add(v->state.keys, 0, &s, secret_cost(&s, KDF_FLOOR), v->state.dir, p->blamed);
     secret_drop(&s);
     return rc;
 }
@@ -135,14 +133,13 @@ static int set_passphrase(struct passwd *p, struct vault_ref *v, const struct sl
 
     int rc = secret_get(&p->new, NULL, _("New passphrase: "), true, &s, p->blamed);
     if (!rc)
-        rc = keyring_set_slot(v->state.keys, old->number, s.kind, s.bytes, s.len,
-                              secret_cost(&s, paid ? old->cost : KDF_FLOOR));
+        rc = way_add(v->state.keys, old->number, &s, secret_cost(&s, paid ? old->cost : KDF_FLOOR), v->state.dir,
+                     p->blamed);
     secret_drop(&s);
     return rc;
 }
 
-/* An exit code; what is wrong was said. */
-/* The way in that is used, and those that are made. */
+/* What gives secrets, and the ways in that are made. */
 static int check_policy(const struct passwd *p)
 {
     struct sources s = p->old;
@@ -157,6 +154,7 @@ static int check_policy(const struct passwd *p)
     });
 }
 
+/* An exit code; what is wrong was said. */
 static int change(struct passwd *p, struct vault_ref *v)
 {
     bool passphrase = p->new.passfile || !p->add_keyfile;

@@ -7,11 +7,13 @@
  * a mount keeps the rules under which it was made.  Refusals are logged, and noted in the
  * audit log of the vault where this device has one.
  */
-#include "policy.h"
+#include "key.h"
 #include <ecluse/audit.h>
 #include <ecluse/store.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct policy policy;
 static struct policy_report report;
@@ -33,6 +35,23 @@ static enum policy_verdict verdict(bool concerned, bool good)
     return !concerned ? POLICY_UNASKED : good ? POLICY_ALLOWED : POLICY_REFUSED;
 }
 
+/* The environment leads the state elsewhere, as the option would. Root's place is fixed. */
+static const char *displaced_by(void)
+{
+    const struct id128 any = { { 0 } };
+    char wanted[PATH_MAX], base[PATH_MAX], usual[PATH_MAX];
+
+    const struct passwd *user = geteuid() ? getpwuid(geteuid()) : NULL;
+    if (!user || state_path(wanted, NULL, &any))
+        return NULL;
+    snprintf(usual, sizeof usual, "%s/.local/state/ecluse", user->pw_dir);
+    *strrchr(wanted, '/') = '\0';
+    if (path_real(wanted, base) || path_real(usual, wanted) || strcmp(base, wanted) == 0)
+        return NULL;
+    const char *xdg = getenv("XDG_STATE_HOME");
+    return xdg && *xdg == '/' ? "XDG_STATE_HOME" : "HOME";
+}
+
 /* Options that were given, as bits. */
 static unsigned asked(const struct policy_use *u)
 {
@@ -44,7 +63,7 @@ static unsigned asked(const struct policy_use *u)
     ASKED(s && s->passfile, PASSFILE);
     ASKED(s && s->extpass, EXTPASS);
     ASKED(s && s->keyfile, KEYFILE);
-    ASKED(u->state, STATE);
+    ASKED(u->state || (u->store && displaced_by()), STATE);
     ASKED(m && m->config.allow_other, ALLOW_OTHER);
     ASKED(m && m->config.allow_root, ALLOW_ROOT);
     ASKED(m && m->config.owners, OWNERS);
@@ -64,10 +83,11 @@ static bool slots_allowed(const struct policy *p, unsigned slots)
            policy_slot_allowed(p, SLOT_COMMAND) || policy_slot_allowed(p, SLOT_CREDENTIAL);
 }
 
-/* "system" is the journal where there is one. */
+/* "system" is the journal where there is one, else syslog. */
 static bool same_log(enum log_target allowed, enum log_target asked_for)
 {
-    return allowed == asked_for || allowed == LOG_TARGET_SYSTEM;
+    bool systems = asked_for == LOG_TARGET_JOURNAL || asked_for == LOG_TARGET_SYSLOG;
+    return allowed == asked_for || (allowed == LOG_TARGET_SYSTEM && systems);
 }
 
 enum policy_verdict policy_judge(const struct policy *p, enum policy_rule rule, const struct policy_use *u)
@@ -77,13 +97,13 @@ enum policy_verdict policy_judge(const struct policy *p, enum policy_rule rule, 
     if (!p->line[rule])
         return POLICY_UNASKED;
     switch (rule) {
-    case POLICY_STORES: return verdict(u->store, u->store && policy_path_allowed(p, rule, u->store));
+    case POLICY_STORES: return verdict(u->store && !u->anywhere, u->store && policy_path_allowed(p, rule, u->store));
     case POLICY_MOUNTPOINTS: return verdict(u->mountpoint, u->mountpoint && policy_path_allowed(p, rule, u->mountpoint));
     case POLICY_SLOTS: return verdict(u->slots, slots_allowed(p, u->slots));
     case POLICY_KDF_MEMORY: return verdict(u->cost, u->cost && u->cost->memory_kib >= p->floor.memory_kib);
     case POLICY_KDF_PASSES: return verdict(u->cost, u->cost && u->cost->passes >= p->floor.passes);
     case POLICY_IDLE_MAX: return verdict(c && c->idle_seconds, c && c->idle_seconds <= p->idle_max);
-    case POLICY_FORBID: return verdict(u->sources || c || u->state, !(asked(u) & p->forbidden));
+    case POLICY_FORBID: return verdict(u->sources || c || u->state || u->store, !(asked(u) & p->forbidden));
     case POLICY_LOG: return verdict(c && c->log, c && same_log(p->log, c->log));
     /* When everything is published is not the user's to choose, either way. */
     case POLICY_PUBLISH_AFTER: return verdict(c && c->publish_every, p->line[POLICY_PUBLISH_EVERY]);
@@ -118,14 +138,15 @@ void policy_blame(enum policy_rule rule, const char *subject, char out[PATH_MAX]
              policy_rule_name(rule), policy.value[rule]);
 }
 
-static int refuse(const struct policy_use *u, enum policy_rule rule)
+static int refuse(const struct policy_use *u, enum policy_rule rule, char blamed[PATH_MAX])
 {
     const char *subject = rule == POLICY_MOUNTPOINTS ? u->mountpoint : u->store ? u->store : u->command;
-    char blamed[PATH_MAX];
 
+    if (rule == POLICY_FORBID && !u->state && displaced_by() && policy.forbidden & 1u << POLICY_NO_STATE)
+        subject = displaced_by();
     policy_blame(rule, subject ? subject : "", blamed);
     note(u, policy_rule_name(rule));
-    return complain(E_POLICY, blamed);
+    return E_POLICY;
 }
 
 const char *policy_flaw_words(const struct policy_report *r)
@@ -145,33 +166,71 @@ const char *policy_flaw_words(const struct policy_report *r)
 
 int policy_broken(void)
 {
+    char place[PATH_MAX];
+
     if (loaded != E_POLICY_BROKEN)
         return complain(loaded, POLICY_FILE);
-    if (report.line && *report.word)
-        fprintf(stderr, _("ecluse: %s, line %u: %s: %s\n"), POLICY_FILE, report.line, report.word, policy_flaw_words(&report));
-    else if (report.line)
-        fprintf(stderr, _("ecluse: %s, line %u: %s\n"), POLICY_FILE, report.line, policy_flaw_words(&report));
-    else
-        fprintf(stderr, _("ecluse: %s: %s\n"), report.word, policy_flaw_words(&report));
+    fprintf(stderr, _("ecluse: %s\n"), policy_flaw_place(&report, place));
     return complain(E_POLICY_BROKEN, NULL);
 }
 
-int policy_allows(const struct policy_use *u)
+const char *policy_flaw_place(const struct policy_report *r, char out[PATH_MAX])
+{
+    const char *words = policy_flaw_words(r);
+
+    if (r->line && *r->word)
+        snprintf(out, PATH_MAX, _("%s, line %u: %s: %s"), POLICY_FILE, r->line, r->word, words);
+    else if (r->line)
+        snprintf(out, PATH_MAX, _("%s, line %u: %s"), POLICY_FILE, r->line, words);
+    else
+        snprintf(out, PATH_MAX, _("%s: %s"), r->word, words);
+    return out;
+}
+
+static int blame_broken(int error, char blamed[PATH_MAX])
+{
+    if (error == E_POLICY_BROKEN)
+        policy_flaw_place(&report, blamed);
+    else
+        snprintf(blamed, PATH_MAX, "%s", POLICY_FILE);
+    return error;
+}
+
+int policy_refuses(const struct policy_use *u, char blamed[PATH_MAX])
 {
     const struct policy_report *why;
     const struct policy *p;
 
-    if (policy_current(&p, &why)) {
+    int rc = policy_current(&p, &why);
+    if (rc) {
         note(u, "broken");
-        return policy_broken();
+        return blame_broken(rc, blamed);
     }
     for (enum policy_rule rule = 0; rule < POLICY_RULE_COUNT; rule++)
         if (policy_judge(p, rule, u) == POLICY_REFUSED)
-            return refuse(u, rule);
-    return EXIT_DONE;
+            return refuse(u, rule, blamed);
+    return 0;
+}
+
+int policy_allows(const struct policy_use *u)
+{
+    char blamed[PATH_MAX];
+
+    int rc = policy_refuses(u, blamed);
+    return rc == E_POLICY_BROKEN ? policy_broken() : complain(rc, blamed);
 }
 
 /* --- for keys ---------------------------------------------------------------------------------- */
+
+static int refuse_slot(enum policy_rule rule, const char *subject, int dir, char blamed[PATH_MAX])
+{
+    policy_blame(rule, subject, blamed);
+    log_system(LOG_LEVEL_WARNING, "ECL-0380 refused by the policy: %s", policy_rule_name(rule));
+    if (dir >= 0)
+        audit_append(dir, NULL, AUDIT_POLICY_REFUSED, E_POLICY,
+                     AUDIT_FIELDS(AUDIT_WORD("rule", policy_rule_name(rule))));
+    return E_POLICY;
+}
 
 int policy_allows_slot(enum slot_kind kind, const struct kdf_cost *cost, int dir, char blamed[PATH_MAX])
 {
@@ -180,28 +239,57 @@ int policy_allows_slot(enum slot_kind kind, const struct kdf_cost *cost, int dir
     const struct policy *p;
 
     int rc = policy_current(&p, &why);
-    for (enum policy_rule rule = 0; !rc && rule < POLICY_RULE_COUNT; rule++) {
-        if (policy_judge(p, rule, &u) != POLICY_REFUSED)
-            continue;
-        rc = E_POLICY;
-        policy_blame(rule, audit_slot(kind), blamed);
-        log_system(LOG_LEVEL_WARNING, "ECL-0380 refused by the policy: %s", policy_rule_name(rule));
-        if (dir >= 0)
-            audit_append(dir, NULL, AUDIT_POLICY_REFUSED, rc, AUDIT_FIELDS(AUDIT_WORD("rule", policy_rule_name(rule))));
-    }
-    if (rc == E_POLICY_BROKEN)
-        snprintf(blamed, PATH_MAX, "%s", POLICY_FILE);
+    if (rc)
+        return blame_broken(rc, blamed);
+    for (enum policy_rule rule = 0; !rc && rule < POLICY_RULE_COUNT; rule++)
+        if (policy_judge(p, rule, &u) == POLICY_REFUSED)
+            rc = refuse_slot(rule, audit_slot(kind), dir, blamed);
     return rc;
 }
 
-int policy_allows_keyring(const struct keyring *keys, int dir, char blamed[PATH_MAX])
+/* The slot that opened it. */
+static struct slot_info opened_by(const struct keyring *keys)
 {
     struct slot_info s;
 
     for (size_t k = 0; keyring_slot(keys, k, &s) == 0; k++)
         if (s.number == keyring_opened_by(keys))
-            return policy_allows_slot(s.kind, &s.cost, dir, blamed);
-    return 0;
+            return s;
+    return (struct slot_info){ 0 };
+}
+
+int policy_allows_way(const struct way *w)
+{
+    const struct policy_report *why;
+    const struct policy *p;
+    const struct slot_info s = opened_by(w->keys);
+
+    int rc = policy_current(&p, &why);
+    if (rc)
+        return blame_broken(rc, w->blamed);
+    /* A passphrase in a file, by another name. */
+    if (w->secret->claimed && s.kind != SLOT_CREDENTIAL && p->forbidden & 1u << POLICY_NO_PASSFILE)
+        return refuse_slot(POLICY_FORBID, "CREDENTIALS_DIRECTORY", w->dir, w->blamed);
+    return w->use != WAY_TENDS ? policy_allows_slot(s.kind, &s.cost, w->dir, w->blamed) : 0;
+}
+
+bool policy_permits(enum slot_kind kind)
+{
+    const struct policy_report *why;
+    const struct policy *p;
+
+    return policy_current(&p, &why) == 0 && policy_slot_allowed(p, kind);
+}
+
+const char *policy_kinds(char out[KINDS_WORDS])
+{
+    size_t len = 0;
+
+    *out = '\0';
+    for (enum slot_kind kind = SLOT_PASSPHRASE; kind <= SLOT_CREDENTIAL; kind++)
+        if (kind != SLOT_RECOVERY && policy_permits(kind) && len < KINDS_WORDS)
+            len += (size_t)snprintf(out + len, KINDS_WORDS - len, "%s%s", len ? ", " : "", words_for_kind(kind));
+    return out;
 }
 
 struct kdf_cost policy_cost(struct kdf_cost cost)

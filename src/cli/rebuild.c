@@ -44,18 +44,18 @@ bool rebuild_can_mend(int error)
 
 /* --- the question -------------------------------------------------------------------- */
 
-static void print_word(const char *word)
+static void print_word(FILE *out, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:@%+-";
 
     if (*word && word[strspn(word, plain)] == '\0') {
-        fprintf(stderr, " %s", word);
+        fprintf(out, " %s", word);
         return;
     }
-    fputs(" '", stderr);
+    fputs(" '", out);
     for (; *word; word++)
-        fprintf(stderr, *word == '\'' ? "'\\''" : "%c", *word);
-    fputc('\'', stderr);
+        fprintf(out, *word == '\'' ? "'\\''" : "%c", *word);
+    fputc('\'', out);
 }
 
 void rebuild_explain(int argc, char **argv, bool helper, int error)
@@ -66,7 +66,7 @@ void rebuild_explain(int argc, char **argv, bool helper, int error)
     if (error == E_KEYRING && !helper)
         fprintf(stderr, " --recovery-file %s", _("SHEET"));
     for (int k = 1; k < argc; k++)
-        print_word(argv[k]);
+        print_word(stderr, argv[k]);
     fputs(helper ? " -o rebuild\n" : "\n", stderr);
 }
 
@@ -98,6 +98,8 @@ static int open_store(struct work *w)
     int rc = store_open(&w->store, w->r->store, &w->header, &w->header_len);
     if (rc == -ENOENT)
         rc = E_STORE_MISSING;
+    if (!rc && !store_is_at(w->store, w->r->store))
+        rc = -ESTALE;
     if (!rc)
         rc = vault_header_parse(w->header, w->header_len, &w->vault);
     return blamed_path(w, w->r->store, rc);
@@ -170,22 +172,26 @@ static int unlock_old(struct work *w)
     int rc = given_secret(w, &s);
     if (rc)
         return rc;
-    rc = keyring_unlock(w->old.keys, s.kind, s.bytes, s.len);
-    audit_append(w->old.dir, rc ? NULL : w->old.keys, AUDIT_UNLOCKED, rc,
-                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s.kind))));
+    rc = way_open(&(struct way){ .keys = w->old.keys, .secret = &s, .dir = w->old.dir, .blamed = w->r->blamed });
     secret_drop(&s);
+    if (rc == E_POLICY || rc == E_POLICY_BROKEN)
+        return rc;
     if (rc)
         return blamed_path(w, rc == E_PASSPHRASE ? w->r->store : w->path, rc);
     return blamed_path(w, w->r->store, check_header(w, w->old.keys));
 }
 
-/* The passphrase or key file of the new keyring, and of the mount that follows. */
+/* The passphrase or key file of the new keyring, and of the mount that follows. Where the policy
+ * allows no such way, the recovery key remains the only one, and opens that mount. */
 static int add_slot(struct work *w)
 {
-    secret_drop(w->r->kept);
-    int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, w->r->kept, w->r->blamed);
-    return rc ? rc : keyring_set_slot(w->fresh, 0, w->r->kept->kind, w->r->kept->bytes, w->r->kept->len,
-                                      secret_cost(w->r->kept, KDF_FLOOR));
+    struct secret *kept = w->r->kept;
+
+    secret_drop(kept);
+    if (!policy_permits(w->r->sources->keyfile ? SLOT_KEYFILE : SLOT_PASSPHRASE))
+        return secret_copy(&w->recovery, kept);
+    int rc = secret_get(w->r->sources, NULL, _("New passphrase for this device: "), true, kept, w->r->blamed);
+    return rc ? rc : way_add(w->fresh, 0, kept, secret_cost(kept, KDF_FLOOR), w->has_old ? w->old.dir : -1, w->r->blamed);
 }
 
 static int make_keys(struct work *w)
@@ -194,7 +200,7 @@ static int make_keys(struct work *w)
 
     int rc = secret_recovery(w->r->recovery_file, s, w->r->blamed);
     if (!rc)
-        rc = keyring_create(&w->fresh, &w->vault.vault, w->vault.suite, s->bytes);
+        rc = way_recover(&w->fresh, &w->vault.vault, w->vault.suite, s, w->r->blamed);
     if (!rc && check_header(w, w->fresh)) {
         if (w->has_old)
             audit_append(w->old.dir, NULL, AUDIT_UNLOCKED, E_PASSPHRASE,
@@ -202,7 +208,7 @@ static int make_keys(struct work *w)
         return blamed_path(w, w->r->recovery_file ? w->r->recovery_file : w->r->store, E_PASSPHRASE);
     }
     if (!rc)
-        rc = keyring_set_slot(w->fresh, 0, SLOT_RECOVERY, s->bytes, s->len, (struct kdf_cost){ 0, 0 });
+        rc = way_add(w->fresh, 0, s, (struct kdf_cost){ 0, 0 }, -1, w->r->blamed);
     return rc ? rc : add_slot(w);
 }
 
@@ -305,6 +311,26 @@ static void report_device(const struct work *w, const struct rebuild_report *p)
                figure(p->left), words_for_size(p->left_bytes, size));
     if (*p->damaged)
         printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
+}
+
+/* What the user must do before the next mount, which takes no recovery key. */
+void rebuild_explain_keys(const char *store, const char *state)
+{
+    char kinds[KINDS_WORDS];
+
+    printf("%s", _("The policy of this computer allows no passphrase here: only the recovery key opens the vault on this device.\n"));
+    if (!*policy_kinds(kinds))
+        return;
+    /* TRANSLATORS: kinds of key slots, as in “ecluse key list” */
+    printf(_("Before the next mount add a way in that it allows (%s), while the vault is not mounted:\n"), kinds);
+    printf("  ecluse key add --recovery-file %s", _("SHEET"));
+    if (state) {
+        print_word(stdout, "--state");
+        print_word(stdout, state);
+    }
+    printf(" …");
+    print_word(stdout, store);
+    printf("\n");
 }
 
 /* An old store cannot be told by a device that has seen nothing. */
@@ -411,6 +437,8 @@ static int rebuild_it(struct work *w)
         report_store(&report);
         report_device(w, &report);
         report_heads(&report);
+        if (w->fresh && w->r->kept->kind == SLOT_RECOVERY)
+            rebuild_explain_keys(w->r->shown, w->r->state_dir);
         fflush(stdout);
         settle(w, &report);
     }

@@ -65,7 +65,9 @@ static int run(struct recover *r, int argc, char **argv)
     }
     rc = policy_allows(&(struct policy_use){
         .command = "recover", .store = r->store, .state = r->state, .state_dir = r->state ? r->state_dir : NULL,
-        .sources = &r->sources, .slots = r->sources.keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
+        .sources = &r->sources,
+        .slots = r->sources.keyfile ? 1u << SLOT_KEYFILE
+                 : r->sources.passfile || r->sources.extpass ? 1u << SLOT_PASSPHRASE : 0,
     });
     if (rc)
         return rc;
@@ -75,8 +77,9 @@ static int run(struct recover *r, int argc, char **argv)
         .blamed = r->blamed,
     };
     rc = rebuild_run(&request);
+    bool only_recovery = kept.kind == SLOT_RECOVERY;
     secret_drop(&kept);
-    if (!rc)
+    if (!rc && !only_recovery)
         printf(_("To work in it: ecluse mount %s FOLDER\n"), store);
     return rc;
 }

@@ -217,7 +217,7 @@ static int run(struct salvage *s, int argc, char **argv)
     rc = check_dest(s);
     if (rc)
         return complain(rc, s->dest);
-    rc = unlocked_keys(&s->vault, &s->keys, s->store);
+    rc = unlocked_keys(&s->vault, &s->keys, s->store, WAY_OPENS);
     if (rc)
         return complain(rc, s->vault.blamed);
     rc = open_dest(s);

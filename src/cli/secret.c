@@ -31,7 +31,8 @@ void secret_drop(struct secret *s)
 
 int secret_copy(const struct secret *from, struct secret *to)
 {
-    *to = (struct secret){ .kind = from->kind, .bytes = secret_alloc(from->len), .len = from->len };
+    *to = (struct secret){ .kind = from->kind, .bytes = secret_alloc(from->len), .len = from->len,
+                           .claimed = from->claimed };
     if (!to->bytes)
         return -ENOMEM;
     memcpy(to->bytes, from->bytes, from->len);
@@ -155,6 +156,14 @@ int secret_program(const char *command, struct secret *out)
     return trim(out);
 }
 
+/* The system's service manager makes them where only root can; a user's manager, like its user,
+ * wherever the environment says. */
+static bool is_systems(const char *dir)
+{
+    char real[PATH_MAX];
+    return realpath(dir, real) && path_inside(real, "/run/credentials") && !path_inside("/run/credentials", real);
+}
+
 /* ecluse.<vault id>, then ecluse.passphrase. -ENOENT when there is none. */
 static int from_credentials(const struct id128 *vault, struct secret *out, char *blamed)
 {
@@ -173,6 +182,7 @@ static int from_credentials(const struct id128 *vault, struct secret *out, char 
         snprintf(path, sizeof path, "%s/ecluse.passphrase", dir);
         rc = from_passfile(path, CREDENTIAL, out);
     }
+    out->claimed = !rc && !is_systems(dir);
     return rc == -ENOENT ? rc : blamed_path(blamed, path, rc);
 }
 

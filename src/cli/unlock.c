@@ -8,7 +8,6 @@
  * only ever replaced whole.
  */
 #include "checkup.h"
-#include "policy.h"
 #include <ecluse/log.h>
 #include <ecluse/rebuild.h>
 #include <fcntl.h>
@@ -37,9 +36,9 @@ int key_options_check(const struct key_options *k, const char *command)
 {
     if (!!k->sources.passfile + !!k->sources.extpass + !!k->sources.keyfile + !!k->recovery_file + k->recovery > 1)
         return usage_error(command, _("only one way to open the vault can be given"));
-    if (!k->sources.passfile && !k->sources.extpass && !k->sources.keyfile && !k->state)
+    if (!k->state)
         return EXIT_DONE;
-    return policy_allows(&(struct policy_use){ .command = command, .sources = &k->sources, .state = k->state });
+    return policy_allows(&(struct policy_use){ .command = command, .state = k->state });
 }
 
 void key_options_free(struct key_options *k)
@@ -65,6 +64,8 @@ int unlocked_store(struct unlocked *u, const char *store)
     if (!realpath(store, u->path))
         return blamed_path(u, store, errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno);
     int rc = store_open(&u->store, u->path, &u->header, &u->header_len);
+    if (!rc && !store_is_at(u->store, u->path))
+        rc = -ESTALE;
     if (!rc)
         rc = vault_header_parse(u->header, u->header_len, &u->vault);
     if (!rc) {
@@ -99,9 +100,17 @@ void unlocked_note(const struct unlocked *u, const struct key_options *k, enum a
         audit_append_at(k->state ? base : NULL, &u->vault.vault, event, result, fields);
 }
 
-static void note_unlocked(const struct unlocked *u, const struct key_options *k, enum slot_kind kind, int result)
+int unlocked_allowed(struct unlocked *u, const struct key_options *k, enum way_use use)
 {
-    unlocked_note(u, k, AUDIT_UNLOCKED, result, AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(kind))));
+    const struct sources *s = &k->sources;
+    bool recovery = k->recovery || k->recovery_file;
+    char base[PATH_MAX];
+
+    return policy_refuses(&(struct policy_use){
+        .store = u->path, .anywhere = use != WAY_OPENS, .state = k->state, .sources = s,
+        .state_dir = k->state && path_real(k->state, base) == 0 ? base : NULL,
+        .slots = use == WAY_TENDS || recovery ? 0 : s->keyfile ? 1u << SLOT_KEYFILE : POLICY_TEXT,
+    }, u->blamed);
 }
 
 /* --- the recovery key ------------------------------------------------------------------ */
@@ -113,12 +122,14 @@ static int with_recovery(struct unlocked *u, const struct key_options *k)
     int rc = secret_recovery(k->recovery_file, &s, u->blamed);
     if (rc)
         return rc;
-    rc = keyring_create(&u->own, &u->vault.vault, u->vault.suite, s.bytes);
+    rc = way_recover(&u->own, &u->vault.vault, u->vault.suite, &s, u->blamed);
     secret_drop(&s);
-    if (!rc && unlocked_check(u, u->own))
+    if (rc)
+        return rc;
+    if (unlocked_check(u, u->own))
         rc = E_PASSPHRASE;       /* another vault's key, or an altered header: it cannot be told */
     u->keys = u->own;
-    note_unlocked(u, k, SLOT_RECOVERY, rc);
+    unlocked_note(u, k, AUDIT_UNLOCKED, rc, AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(SLOT_RECOVERY))));
     return blamed_path(u, k->recovery_file ? k->recovery_file : u->path, rc);
 }
 
@@ -155,7 +166,20 @@ struct keyring *unlocked_keyring(const struct unlocked *u)
     return u->part == STATE_OPEN ? u->state.keys : u->own;
 }
 
-static int with_state(struct unlocked *u, const struct key_options *k, const char *shown)
+int unlocked_open(struct unlocked *u, const struct secret *s, unsigned slot, enum way_use use)
+{
+    struct keyring *keys = unlocked_keyring(u);
+    /* A daemon's, or a damaged one, is not open; its log can be written all the same. */
+    int dir = u->part == STATE_OPEN ? u->state.dir : open(u->state_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    int rc = way_open(&(struct way){ .keys = keys, .secret = s, .slot = slot, .use = use, .dir = dir, .blamed = u->blamed });
+    if (u->part != STATE_OPEN && dir >= 0)
+        close(dir);
+    u->keys = rc ? NULL : keys;
+    return rc;
+}
+
+static int with_state(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use)
 {
     char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
@@ -163,23 +187,23 @@ static int with_state(struct unlocked *u, const struct key_options *k, const cha
     int rc = unlocked_state(u, k);
     if (rc)
         return rc;
-    struct keyring *keys = unlocked_keyring(u);
     snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), shown);
     rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
     if (rc)
         return rc;
-    rc = keyring_unlock(keys, s.kind, s.bytes, s.len);
-    u->keys = rc ? NULL : keys;
-    note_unlocked(u, k, s.kind, rc);
+    rc = unlocked_open(u, &s, 0, use);
     secret_drop(&s);
+    if (rc == E_POLICY || rc == E_POLICY_BROKEN)
+        return rc;
     if (rc)
         return blamed_path(u, rc == E_PASSPHRASE ? shown : u->state_path, rc);
-    return blamed_path(u, shown, unlocked_check(u, keys));
+    return blamed_path(u, shown, unlocked_check(u, u->keys));
 }
 
-int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown)
+int unlocked_keys(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use)
 {
-    return k->recovery || k->recovery_file ? with_recovery(u, k) : with_state(u, k, shown);
+    int rc = unlocked_allowed(u, k, use);
+    return rc ? rc : k->recovery || k->recovery_file ? with_recovery(u, k) : with_state(u, k, shown, use);
 }
 
 void unlocked_close(struct unlocked *u)

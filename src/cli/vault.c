@@ -3,8 +3,7 @@
  * A store's header and this device's state, for commands that work on the
  * keyring while the vault is not mounted (the state's lock sees to that).
  */
-#include "internal.h"
-#include <ecluse/audit.h>
+#include "policy.h"
 #include <ecluse/log.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,17 +44,24 @@ int vault_open(struct vault_ref *v, const char *store, const char *state_dir, ch
     return blamed_path(blamed, path, rc);
 }
 
-int vault_unlock(struct vault_ref *v, const struct secret *s)
+static int check_header(const struct vault_ref *v)
 {
-    int rc = keyring_unlock(v->state.keys, s->kind, s->bytes, s->len);
-    audit_append(v->state.dir, rc ? NULL : v->state.keys, AUDIT_UNLOCKED, rc,
-                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(s->kind))));
-    if (rc)
-        return rc;
     const uint8_t *epoch0 = keyring_epoch_key(v->state.keys, 0);
     if (!epoch0)
         return E_KEYRING;
     return v->header_len == VAULT_HEADER_SIZE ? vault_header_check(v->header, epoch0) : E_STORE_HEADER;
+}
+
+int vault_unlock(struct vault_ref *v, const struct secret *s, enum way_use use, const char *store, char *blamed)
+{
+    int rc = way_open(&(struct way){
+        .keys = v->state.keys, .secret = s, .use = use, .dir = v->state.dir, .blamed = blamed,
+    });
+    if (rc == E_POLICY || rc == E_POLICY_BROKEN)
+        return rc;
+    if (!rc)
+        rc = check_header(v);
+    return blamed_path(blamed, rc == E_KEYRING ? v->state.path : store, rc);
 }
 
 void vault_close(struct vault_ref *v)

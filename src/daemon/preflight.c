@@ -40,6 +40,8 @@ static int open_store(const struct mount_config *c, struct vault_files *f)
         rc = E_STORE_MISSING;
     if (rc == -ENOTDIR)
         rc = E_NOT_VAULT;
+    if (!rc && !store_is_at(f->store, c->store_path))
+        rc = -ESTALE;
     if (!rc)
         rc = vault_header_parse(f->header, f->header_len, &f->vault);
     if (!rc && !c->read_only)
@@ -175,20 +177,9 @@ int preflight(const struct mount_config *c, struct vault_files *f)
 
 int preflight_unlock(const struct mount_config *c, struct vault_files *f)
 {
-    enum slot_kind kind;
-    uint8_t *secret = NULL;
-    size_t len = 0;
-
-    int rc = c->secret(c->ctx, &f->vault.vault, &kind, &secret, &len);
-    if (rc)
-        return rc;
-    rc = keyring_unlock(f->state.keys, kind, secret, len);
-    secret_free(secret);
-    audit_append(f->state.dir, rc ? NULL : f->state.keys, AUDIT_UNLOCKED, rc,
-                 AUDIT_FIELDS(AUDIT_WORD("with", audit_slot(kind))));
-    if (rc)
+    int rc = c->unlock(c->ctx, &f->vault.vault, f->state.keys, f->state.dir);
+    if (rc == E_PASSPHRASE || rc == E_KEYRING)
         return blame(c, rc == E_PASSPHRASE ? c->store_path : f->state.path, rc);
-    rc = c->allowed ? c->allowed(c->ctx, f->state.keys, f->state.dir) : 0;
     if (rc)
         return rc;
     const uint8_t *epoch0 = keyring_epoch_key(f->state.keys, 0);

@@ -29,6 +29,12 @@ static bool is_roots_alone(int fd)
     return fstat(fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+static bool is_plain(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* The file is looked at by the descriptor it is then read through. */
 static int read_file(int dir, const char *name, struct policy *out, struct policy_report *r)
 {
@@ -42,7 +48,8 @@ static int read_file(int dir, const char *name, struct policy *out, struct polic
         close(fd);
         return flawed(r, POLICY_OWNER, POLICY_FILE, 0);
     }
-    int rc = io_read_fd(fd, FILE_LIMIT, &bytes, &len);
+    /* A pipe that nobody writes would be read as a policy without rules. */
+    int rc = is_plain(fd) ? io_read_fd(fd, FILE_LIMIT, &bytes, &len) : -EINVAL;
     close(fd);
     if (rc)
         return flawed(r, POLICY_UNREADABLE, POLICY_FILE, rc);
@@ -69,6 +76,58 @@ int policy_load(struct policy *out, struct policy_report *report)
 
 /* --- what it allows ------------------------------------------------------------------------ */
 
+#define LINKS_MAX 40
+
+/* `rest`, which is what follows, gets the target of the link `path` in front; false unless it is root's. */
+static bool follow(char path[PATH_MAX], const struct stat *link, char rest[PATH_MAX])
+{
+    char target[PATH_MAX], tail[PATH_MAX];
+
+    ssize_t len = link->st_uid == 0 ? readlink(path, target, sizeof target - 1) : -1;
+    if (len <= 0)
+        return false;
+    target[len] = '\0';
+    memcpy(tail, rest, sizeof tail);
+    *strrchr(path, '/') = '\0';
+    if (*target == '/')
+        *path = '\0';
+    return snprintf(rest, PATH_MAX, "%s/%s", target, tail) < PATH_MAX;
+}
+
+/*
+ * Where an absolute path of the policy leads, as far as it exists, by the symbolic links of root
+ * alone: with one that a user made he would say what the policy means.  False when there is
+ * such a link.
+ */
+static bool roots_path(const char *given, char out[PATH_MAX])
+{
+    char rest[PATH_MAX], name[PATH_MAX];
+    struct stat st;
+    int links = 0;
+
+    if (snprintf(rest, sizeof rest, "%s", given) >= (int)sizeof rest)
+        return false;
+    *out = '\0';
+    for (char *word = rest; *(word += strspn(word, "/"));) {
+        size_t len = strcspn(word, "/"), used = strlen(out);
+        snprintf(name, sizeof name, "%.*s", (int)len, word);
+        memmove(rest, word + len, strlen(word + len) + 1);
+        word = rest;
+        if (strcmp(name, ".") == 0)
+            continue;
+        if (strcmp(name, "..") == 0) {
+            *(used ? strrchr(out, '/') : out) = '\0';
+            continue;
+        }
+        if (snprintf(out + used, PATH_MAX - used, "/%s", name) >= (int)(PATH_MAX - used))
+            return false;
+        /* What is not there yet has no other name. */
+        if (lstat(out, &st) == 0 && S_ISLNK(st.st_mode) && (links++ == LINKS_MAX || !follow(out, &st, rest)))
+            return false;
+    }
+    return true;
+}
+
 static bool below(const char *outer, const char *path)
 {
     char real[PATH_MAX], full[PATH_MAX];
@@ -80,8 +139,7 @@ static bool below(const char *outer, const char *path)
             return false;
         outer = full;
     }
-    /* What is not there yet has no other name. */
-    return path_inside(path, realpath(outer, real) ? real : outer);
+    return roots_path(outer, real) && path_inside(path, real);
 }
 
 bool policy_path_allowed(const struct policy *p, enum policy_rule rule, const char *path)

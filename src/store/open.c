@@ -17,6 +17,8 @@
 #include <ecluse/error.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -84,6 +86,18 @@ static int open_root(const char *path)
     if (fd >= 0)
         return fd;
     return errno == ENOENT ? E_STORE_MISSING : errno == ENOTDIR ? E_NOT_VAULT : -errno;
+}
+
+bool store_is_at(const struct store *s, const char *path)
+{
+    char name[64], where[PATH_MAX];
+
+    snprintf(name, sizeof name, "/proc/self/fd/%d", s->root);
+    ssize_t len = readlink(name, where, sizeof where - 1);
+    if (len <= 0)
+        return true;             /* nobody can tell */
+    where[len] = '\0';
+    return strcmp(where, path) == 0;
 }
 
 int store_open(struct store **out, const char *path, uint8_t **header, size_t *header_len)

@@ -23,7 +23,7 @@ need jq
 
 # As it should be.
 expect_exit 0 doctor "$STORE"
-for check in fuse fusermount3 apparmor memlock clock kernel swap store store-synced state space store-space; do
+for check in fuse fusermount3 apparmor memlock clock kernel swap policy store store-synced state space store-space; do
     case $(verdict $check "$STORE") in ok* | note*) ;; *) fail "no verdict for $check: $(cat "$TMP/json")" ;; esac
 done
 same "lines for people and objects for programs" "$(jq '.findings | length' "$TMP/json")" "$(doctor "$STORE" | wc -l)"

@@ -3,32 +3,8 @@
 #
 # The policy of a computer holds for everybody, cannot be weakened by users, and nothing is
 # mounted under one that is not understood.
-#
-# /etc/ecluse is another one for each case, in a mount namespace of its own: the program
-# knows no other place.
-[ "${INSIDE:-}" ] || [ "$(id -u)" != 0 ] || exec env INSIDE=1 unshare -m "$0" "$@"
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/policy.sh"
 
-as_root || skip "needs root, to put a policy in its place"
-need jq
-mount --make-rprivate /
-leave() {
-    local status=$?
-    set +e
-    umount -l /etc/ecluse
-    [ ! -e "$TMP/whole" ] || umount -l /etc
-    (exit $status)
-    cleanup
-}
-trap leave EXIT
-mkdir -p "$TMP/etc" && chmod 755 "$TMP" "$TMP/etc"
-[ -d /etc/ecluse ] && mount --bind "$TMP/etc" /etc/ecluse || {
-    # Without the folder there: a copy of /etc over it, for this test alone.
-    mkdir "$TMP/whole" && cp -a /etc/. "$TMP/whole/" && chmod 755 "$TMP/whole" && mkdir "$TMP/whole/ecluse"
-    mount --bind "$TMP/whole" /etc && mount --bind "$TMP/etc" /etc/ecluse
-}
-policy() { printf '%s\n' "$@" >/etc/ecluse/policy.conf && chmod 644 /etc/ecluse/policy.conf; }
-no_policy() { rm -f /etc/ecluse/policy.conf; }
 refused_mount() { # refused_mount WORDS [option...]
     local words=$1
     shift
@@ -38,7 +14,6 @@ refused_mount() { # refused_mount WORDS [option...]
     return 0
 }
 nothing_unpublished() { [ "$(status_field unpublished)" = 0 ]; }
-check() { "$ECLUSE" policy check "$@"; }
 
 make_vault
 head -c 64 /dev/urandom >"$TMP/key" && chmod 600 "$TMP/key"
