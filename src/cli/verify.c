@@ -134,7 +134,7 @@ static int judge(struct transfer *t, const struct node *n, int from, int to, con
 static bool by_other_name(const struct transfer *t, const struct node *n, const struct known_file *f,
                           const struct stat *there)
 {
-    return f && f->verified && f->to_ino == there->st_ino && prints_have(&t->verified, &n->st);
+    return f && f->verified && f->to.ino == there->st_ino && prints_have(&t->verified, &n->st);
 }
 
 static int mark(struct transfer *t, const struct node *n, struct known_file *f, const struct stat *there)
@@ -143,7 +143,7 @@ static int mark(struct transfer *t, const struct node *n, struct known_file *f, 
         t->verified_files++;
         t->verified_bytes += (uint64_t)n->st.st_size;
     }
-    if (f && f->to_ino == there->st_ino)
+    if (f && f->to.ino == there->st_ino)
         f->verified = true;
     return t->remove || f ? prints_add(&t->verified, &n->st) : 0;
 }
