@@ -3,30 +3,39 @@
  * Gives what is staged its names, many at a time.
  *
  * On a disk of its own a name must not be durable before the contents.  A sync for each
- * file waits once for the disk with each; so an export collects files that are whole,
- * starts writing them all, then syncs each, and only then names them: the first sync
- * makes the filesystem's journal durable for all, and the others find little left to do.
- * Not syncfs(2) instead: it would wait for whatever others write to that disk, does not
- * say which file failed, and does nothing on most network filesystems and all of FUSE.
+ * file makes the disk empty its own memory with each; so an export collects files that
+ * are whole, has them all written, makes that durable at once, and only then names them.
+ *
+ * At once is syncfs(2), which also waits for what others have written to that disk: only
+ * with many files, on filesystems where it is a barrier for contents and disk (it does
+ * nothing for most network filesystems and for FUSE), and not while others have much in
+ * the air.  Else it is an fsync for each.  Errors of single files are those of the wait
+ * for them, as syncfs(2) did not tell any before Linux 5.8.
  *
  *   - What has its name was synced before, with its attributes.
  *   - A folder gets its attributes behind all that was staged before it ended, so that
  *     nothing is put into it afterwards.
- *   - At most file_room files are open and not named, and BYTES_MAX of contents (or one
- *     file) not synced; what is in the batch is lost by a kill, and copied again.
+ *   - While one batch is synced, by a thread that does nothing else, the next one fills.
+ *     Each is at most FILES_MAX files and, but for its last one, BYTES_MAX of contents;
+ *     what is in them is lost by a kill, and copied again.
  *
- * The vault needs none of this: an import's batch is one file.
+ * The vault needs none of this: an import's batch is one file, placed at once.
  */
 #include "transfer.h"
 #include <ecluse/io.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-#define FILES_MAX 256u
-#define FOLDERS_MAX 64u
+#define FILES_MAX 192u
+#define FOLDERS_MAX 48u
 #define BYTES_MAX (64u << 20)
+#define WHOLE_MIN 16u          /* files for which one syncfs(2) is less than an fsync each */
+#define OTHERS_MAX (256u << 20)
 #define DESCRIPTORS_KEPT 110u  /* for the walk and all else */
 
 void staged_name(uint64_t number, char name[STAGED_NAME])
@@ -34,24 +43,34 @@ void staged_name(uint64_t number, char name[STAGED_NAME])
     snprintf(name, STAGED_NAME, "%016llx", (unsigned long long)number);
 }
 
-/* A file has one descriptor, a folder two. */
-int batch_open(struct transfer *t)
+static size_t within(size_t value, size_t least, size_t most)
 {
-    struct batch *b = &t->batch;
+    return value < least ? least : value > most ? most : value;
+}
+
+static int open_one(struct batch *b, size_t files, size_t folders)
+{
+    *b = (struct batch){ .file_room = files, .folder_room = folders };
+    b->files = calloc(files, sizeof *b->files);
+    b->folders = calloc(folders, sizeof *b->folders);
+    return b->files && b->folders ? 0 : -ENOMEM;
+}
+
+/* Of two batches: a file has one descriptor, a folder two. */
+int batches_open(struct transfer *t)
+{
     struct rlimit limit = { .rlim_cur = 1024 };
 
     getrlimit(RLIMIT_NOFILE, &limit);
     size_t spare = limit.rlim_cur > DESCRIPTORS_KEPT ? (size_t)limit.rlim_cur - DESCRIPTORS_KEPT : 0;
-    b->file_room = t->import || spare < 2 ? 1 : spare / 2 < FILES_MAX ? spare / 2 : FILES_MAX;
-    b->folder_room = spare < 4 ? 1 : spare / 4 < FOLDERS_MAX ? spare / 4 : FOLDERS_MAX;
-    b->files = calloc(b->file_room, sizeof *b->files);
-    b->folders = calloc(b->folder_room, sizeof *b->folders);
-    return b->files && b->folders ? 0 : -ENOMEM;
+    size_t files = t->import ? 1 : within(spare / 4, 1, FILES_MAX), folders = within(spare / 8, 1, FOLDERS_MAX);
+    int rc = open_one(&t->filling, files, folders);
+    return rc ? rc : open_one(&t->settling, files, folders);
 }
 
-static struct node file_node(const struct transfer *t, const struct staged_file *f)
+static struct node file_node(const struct batch *b, const struct staged_file *f)
 {
-    const struct staged_folder *folder = &t->batch.folders[f->folder];
+    const struct staged_folder *folder = &b->folders[f->folder];
     return (struct node){ .above = folder->path, .name = f->name, .st = f->st, .from = -1, .to = folder->to };
 }
 
@@ -70,10 +89,8 @@ static void drop_file(struct transfer *t, struct staged_file *f)
     *f = (struct staged_file){ .fd = -1 };
 }
 
-static void clear(struct transfer *t)
+static void clear(struct transfer *t, struct batch *b)
 {
-    struct batch *b = &t->batch;
-
     while (b->file_count)
         drop_file(t, &b->files[--b->file_count]);
     while (b->folder_count) {
@@ -84,14 +101,7 @@ static void clear(struct transfer *t)
         free(f->path);
     }
     b->bytes = 0;
-}
-
-void batch_close(struct transfer *t)
-{
-    clear(t);
-    free(t->batch.files);
-    free(t->batch.folders);
-    t->batch = (struct batch){ 0 };
+    b->error = 0;
 }
 
 /* The path of the node's folder, or with `itself` of the node; malloc'd. */
@@ -110,95 +120,84 @@ static char *path_of(const struct node *n, bool itself)
     return text;
 }
 
-static int add_folder(struct batch *b, const struct node *n, int to, bool itself)
-{
-    struct staged_folder f = { .number = itself ? n->self : n->folder, .from = -1, .to = fcntl(to, F_DUPFD_CLOEXEC, 3) };
+/* --- settling ------------------------------------------------------------------------------ */
 
-    if (f.to < 0)
-        return -errno;
-    f.path = path_of(n, itself);
-    if (!f.path) {
-        close(f.to);
-        return -ENOMEM;
-    }
-    b->folders[b->folder_count++] = f;
+/* Written, but perhaps not beyond the disk's own memory. */
+static int wait_written(int fd)
+{
+    while (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
+        if (errno != EINTR || signals_caught())
+            return -errno;
     return 0;
 }
 
-/* Of the folders in the batch, the one with this number, or NULL. The last ones are the likeliest. */
-static struct staged_folder *find_folder(struct batch *b, uint64_t number)
+/* Is syncfs(2) a barrier there, for contents, names and the disk? */
+static bool syncs_whole(int dir)
 {
-    size_t k = b->folder_count;
+    struct statfs fs;
 
-    while (k && b->folders[k - 1].number != number)
-        k--;
-    return k ? &b->folders[k - 1] : NULL;
+    return fstatfs(dir, &fs) == 0 &&
+           (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
 }
 
-static int folder_of(struct transfer *t, const struct node *n, struct staged_folder **out)
+/* What all programs have written and no disk has yet. */
+static uint64_t dirty_bytes(void)
 {
-    struct batch *b = &t->batch;
-    int rc = 0;
+    uint64_t kib = UINT64_MAX >> 10;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "re");
 
-    *out = find_folder(b, n->folder);
-    if (*out)
-        return 0;
-    if (b->folder_count == b->folder_room)
-        rc = batch_settle(t);
-    if (!rc)
-        rc = add_folder(b, n, n->to, false);
-    *out = &b->folders[b->folder_count - !rc];
-    return rc;
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "Dirty: %" SCNu64, &kib) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return kib << 10;
 }
 
-int batch_add(struct transfer *t, const struct node *n, struct staged_file s)
+static int sync_file(int fd, bool whole)
 {
-    struct batch *b = &t->batch;
-    struct staged_folder *folder;
-
-    int rc = folder_of(t, n, &folder);
-    s.name = rc ? NULL : strdup(n->name);
-    if (!rc && !s.name)
-        rc = -ENOMEM;
-    if (rc) {
-        drop_file(t, &s);
-        return rc;
-    }
-    s.folder = (size_t)(folder - b->folders);
-    b->files[b->file_count++] = s;
-    b->bytes += S_ISREG(s.st.st_mode) && !s.further ? (uint64_t)s.st.st_size : 0;
-    return b->file_count == b->file_room || b->bytes >= BYTES_MAX ? batch_settle(t) : 0;
+    if (signals_caught())
+        return -EINTR;
+    if (!whole)
+        return io_sync_all(fd, FAULT_transfer_sync);
+    int rc = fault_hit(FAULT_transfer_sync);
+    return rc ? rc : wait_written(fd);
 }
 
-/* --- settling ------------------------------------------------------------------------------ */
-
-static int sync_one(struct transfer *t, struct staged_file *f)
+static void *sync_files(void *arg)
 {
-    struct node n = file_node(t, f);
-
-    int rc = signals_caught() ? -EINTR : io_sync_all(f->fd, FAULT_transfer_sync);
-    if (close(f->fd) && !rc)
-        rc = -errno;
-    f->fd = -1;
-    if (!rc)
-        return 0;
-    rc = transfer_dest_error(t, &n, rc);
-    free(f->name);
-    f->name = NULL;                            /* it gets none */
-    return rc;
-}
-
-static int sync_files(struct transfer *t)
-{
-    struct batch *b = &t->batch;
+    struct batch *b = arg;
+    bool whole = b->file_count >= WHOLE_MIN && syncs_whole(b->staging) && dirty_bytes() < b->bytes + OTHERS_MAX;
     int rc = 0;
 
     for (size_t k = 0; k < b->file_count; k++)
         if (b->files[k].fd >= 0)
             sync_file_range(b->files[k].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     for (size_t k = 0; !rc && k < b->file_count; k++)
-        rc = b->files[k].fd < 0 ? 0 : sync_one(t, &b->files[k]);
-    return rc;
+        if (b->files[k].fd >= 0)
+            rc = sync_file(b->files[k].fd, whole);
+    if (!rc && whole && syncfs(b->staging))
+        rc = -errno;
+    b->error = rc;
+    return NULL;
+}
+
+static void start_syncing(struct batch *b)
+{
+    bool any = false;
+
+    for (size_t k = 0; k < b->file_count; k++)
+        any |= b->files[k].fd >= 0;
+    b->running = any && pthread_create(&b->thread, NULL, sync_files, b) == 0;
+    if (any && !b->running)
+        sync_files(b);
+}
+
+static void wait_for(struct batch *b)
+{
+    if (b->running)
+        pthread_join(b->thread, NULL);
+    b->running = false;
 }
 
 static void count_placed(struct transfer *t, const struct staged_file *f)
@@ -225,9 +224,9 @@ static int remember_placed(struct transfer *t, const struct node *n)
     return path ? links_add(&t->links, &n->st, &to, path, 0) : -ENOMEM;
 }
 
-static int place(struct transfer *t, struct staged_file *f)
+static int place(struct transfer *t, const struct batch *b, struct staged_file *f)
 {
-    struct node n = file_node(t, f);
+    struct node n = file_node(b, f);
     char staged[STAGED_NAME];
 
     staged_name(f->number, staged);
@@ -256,32 +255,131 @@ static int end_folder(struct transfer *t, const struct node *n, int from, int to
     return 0;
 }
 
-int batch_settle(struct transfer *t)
+/* The batch that is being synced: nothing of it is left afterwards. */
+static int finish(struct transfer *t)
 {
-    struct batch *b = &t->batch;
+    struct batch *b = &t->settling;
 
-    int rc = sync_files(t);
+    wait_for(b);
+    int rc = b->error;
+    if (rc)                                    /* nothing there can be trusted any more */
+        t->blamed = t->dest_path;
     for (size_t k = 0; !rc && k < b->file_count; k++)
-        rc = b->files[k].name ? place(t, &b->files[k]) : 0;
+        rc = place(t, b, &b->files[k]);
     for (size_t k = 0; !rc && k < b->folder_count; k++) {
         struct staged_folder *f = &b->folders[k];
         struct node n = { .above = "", .name = f->path, .st = f->st, .from = -1, .to = -1 };
         rc = f->from < 0 ? 0 : end_folder(t, &n, f->from, f->to);
     }
-    clear(t);
+    clear(t, b);
     return rc;
+}
+
+/* An import's is placed at once: it has nothing to wait for. */
+static int next_batch(struct transfer *t)
+{
+    int rc = finish(t);
+    if (rc)
+        return rc;
+    struct batch full = t->filling;
+    t->filling = t->settling;
+    t->settling = full;
+    t->settling.staging = t->staging;
+    start_syncing(&t->settling);
+    return t->import ? finish(t) : 0;
+}
+
+int batches_settle(struct transfer *t)
+{
+    int rc = t->filling.files ? next_batch(t) : 0;
+    return rc ? rc : finish(t);
+}
+
+void batches_close(struct transfer *t)
+{
+    struct batch *both[] = { &t->settling, &t->filling };
+
+    for (size_t k = 0; k < ARRAY_SIZE(both); k++) {
+        wait_for(both[k]);
+        clear(t, both[k]);
+        free(both[k]->files);
+        free(both[k]->folders);
+        *both[k] = (struct batch){ 0 };
+    }
+}
+
+/* --- filling --------------------------------------------------------------------------------- */
+
+static int add_folder(struct batch *b, const struct node *n, int to, bool itself)
+{
+    struct staged_folder f = { .number = itself ? n->self : n->folder, .from = -1, .to = fcntl(to, F_DUPFD_CLOEXEC, 3) };
+
+    if (f.to < 0)
+        return -errno;
+    f.path = path_of(n, itself);
+    if (!f.path) {
+        close(f.to);
+        return -ENOMEM;
+    }
+    b->folders[b->folder_count++] = f;
+    return 0;
+}
+
+/* Of the folders in the batch, the one with this number, or NULL. The last ones are the likeliest. */
+static struct staged_folder *find_folder(struct batch *b, uint64_t number)
+{
+    size_t k = b->folder_count;
+
+    while (k && b->folders[k - 1].number != number)
+        k--;
+    return k ? &b->folders[k - 1] : NULL;
+}
+
+static int folder_of(struct transfer *t, const struct node *n, struct staged_folder **out)
+{
+    struct batch *b = &t->filling;
+    int rc = 0;
+
+    *out = find_folder(b, n->folder);
+    if (*out)
+        return 0;
+    if (b->folder_count == b->folder_room)
+        rc = next_batch(t);
+    if (!rc)
+        rc = add_folder(b, n, n->to, false);
+    *out = &b->folders[b->folder_count - !rc];
+    return rc;
+}
+
+int batch_add(struct transfer *t, const struct node *n, struct staged_file s)
+{
+    struct batch *b = &t->filling;
+    struct staged_folder *folder;
+
+    int rc = folder_of(t, n, &folder);
+    s.name = rc ? NULL : strdup(n->name);
+    if (!rc && !s.name)
+        rc = -ENOMEM;
+    if (rc) {
+        drop_file(t, &s);
+        return rc;
+    }
+    s.folder = (size_t)(folder - b->folders);
+    b->files[b->file_count++] = s;
+    b->bytes += S_ISREG(s.st.st_mode) && !s.further ? (uint64_t)s.st.st_size : 0;
+    return b->file_count == b->file_room || b->bytes >= BYTES_MAX ? next_batch(t) : 0;
 }
 
 int batch_end_folder(struct transfer *t, const struct node *n, int from, int to)
 {
-    struct batch *b = &t->batch;
+    struct batch *b = &t->filling;
     struct staged_folder *f = find_folder(b, n->self);
     int rc = 0;
 
-    if (!f && b->folder_count == b->folder_room)
-        rc = batch_settle(t);
-    if (!rc && !b->file_count)
+    if (!b->file_count && !t->settling.file_count)
         return end_folder(t, n, from, to);
+    if (!f && b->folder_count == b->folder_room)
+        rc = next_batch(t);
     if (!rc && !f)
         rc = add_folder(b, n, to, true);
     if (rc)

@@ -270,16 +270,16 @@ static int copy(struct transfer *t)
     int rc = t->dry_run ? 0 : staging_open(t);
 
     if (!rc && !t->dry_run)
-        rc = batch_open(t);
+        rc = batches_open(t);
     begin(t, PHASE_COPY, t->dry_run ? _("Comparing") : _("Copying"));
     if (rc)
         t->blamed = t->dest_path;
     if (!rc)
         rc = walk_tree(t, &visitor_copy);
     /* What is whole counts, also when the walk failed; but who interrupts does not wait. */
-    int settled = rc == -EINTR ? 0 : batch_settle(t);
+    int settled = rc == -EINTR ? 0 : batches_settle(t);
     rc = rc ? rc : settled;
-    batch_close(t);
+    batches_close(t);
     staging_close(t);
     if (!rc && !t->dry_run) {
         rc = finish_top(t);

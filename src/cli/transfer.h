@@ -10,6 +10,7 @@
 #define ECLUSE_CLI_TRANSFER_H
 
 #include "checkup.h"
+#include <pthread.h>
 #include <sys/stat.h>
 
 #define STAGING_NAME ".ecluse-partial"   /* in the destination, while files are not whole */
@@ -131,17 +132,20 @@ struct batch {
     struct staged_folder *folders;
     size_t file_count, folder_count, file_room, folder_room;
     uint64_t bytes;
+    int staging, error;        /* where its files are; what came of syncing them */
+    pthread_t thread;          /* syncs the files; nobody else looks at the batch while it runs */
+    bool running;
 };
-int batch_open(struct transfer *t);
+int batches_open(struct transfer *t);
 /* What has no name by now is removed. */
-void batch_close(struct transfer *t);
+void batches_close(struct transfer *t);
 void staged_name(uint64_t number, char name[STAGED_NAME]);
-/* Takes over s->fd and what is staged, also when it fails (as batch_settle). */
+/* Takes over s.fd and what is staged, also when it fails. */
 int batch_add(struct transfer *t, const struct node *n, struct staged_file s);
 /* The walk is through with a folder: it gets its attributes, when all in it has its name. */
 int batch_end_folder(struct transfer *t, const struct node *n, int from, int to);
-/* Syncs what is staged and gives it its names. 0 also when an entry could not be placed, which is told. */
-int batch_settle(struct transfer *t);
+/* All that is staged gets its names. 0 also when an entry could not be placed, which is told. */
+int batches_settle(struct transfer *t);
 
 /* --- the transfer ----------------------------------------------------------------------------- */
 
@@ -159,7 +163,7 @@ struct transfer {
     uint64_t staged;           /* number of the last staged file */
     uint8_t *buffer, *other;   /* COPY_SIZE each */
     struct links links;
-    struct batch batch;
+    struct batch filling, settling;
     struct prints verified;    /* of the source */
     struct prints told;        /* left out, and said so */
     struct prints merged;      /* folders that were there before, with attributes of their own */
