@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define STAGING_NAME ".ecluse-partial"   /* in the destination, while files are not whole */
+#define ASIDE_NAME ".ecluse-removing"    /* in a folder of the source, while a file of it is removed */
 #define FOLDER_BEGUN (S_ISVTX | S_IRWXU) /* mode of a folder that is not finished */
 #define COPY_SIZE (1u << 20)
 #define STAGED_NAME 17         /* a name in the staging folder, with its NUL */
@@ -204,6 +205,9 @@ int attributes_compare(const struct transfer *t, int from, int to, const struct 
 
 /* --- copy.c, verify.c, remove.c ------------------------------------------------------------------------ */
 
+/* Puts back into the source's folder what a killed removal left aside in it; what cannot go
+ * back stays there. */
+void aside_restore(int from);
 extern const struct visitor visitor_count, visitor_copy, visitor_verify, visitor_remove;
 /* Opens a regular file or link of the source; `st` receives what it is by then. -errno. */
 int copy_open_source(const struct node *n, struct stat *st);

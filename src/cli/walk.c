@@ -203,14 +203,25 @@ static int go_into(struct walk *w, const struct node *n)
     return rc;
 }
 
+/* Names of ours: what an interrupted run left, which is told. */
+static bool is_reserved(const struct walk *w, const char *name)
+{
+    return strcmp(name, ASIDE_NAME) == 0 || (w->depth == 1 && strcmp(name, STAGING_NAME) == 0);
+}
+
 static int visit(struct walk *w, struct level *l, const char *name)
 {
     struct node n = { .walk = w, .name = name, .folder = l->number, .from = l->from.fd, .to = l->to.fd, .fresh = l->fresh };
 
+    /* What is back where it was is found by the next walk. */
+    if (w->transfer->phase == PHASE_COUNT && w->transfer->import && !w->transfer->dry_run && strcmp(name, ASIDE_NAME) == 0) {
+        aside_restore(l->from.fd);
+        return 0;
+    }
     int rc = look_at(l, name, &n);
     if (rc)
         return transfer_source_error(w->transfer, &n, rc);
-    if (w->depth == 1 && strcmp(name, STAGING_NAME) == 0) {
+    if (is_reserved(w, name)) {
         transfer_leave(w->transfer, &n, LEFT_RESERVED, 0);
         return 0;
     }
