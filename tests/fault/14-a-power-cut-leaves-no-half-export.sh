@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../mount/lib.sh"
 . "$(dirname "$0")/disks.sh"
 
-cuts=${CUTS:-8}
+cuts=${CUTS:-5}
 make_vault
 mount_vault
 for k in $(seq 30); do
@@ -31,8 +31,7 @@ for type in ext4 xfs; do
     for k in $(seq "$cuts"); do
         "$ECLUSE" export --state "$STATE" "$MNT/in" "$dest" >"$TMP/said" 2>&1 &
         pid=$!
-        # From the first moment to beyond the end.
-        read -rt "$((k * RANDOM / 32768 / 4)).$(printf %03d $((RANDOM % 1000)))" <> <(:) || true
+        read -rt "$((RANDOM % 3)).$(printf %03d $((RANDOM % 1000)))" <> <(:) || true
         cut_power "$type"
         wait "$pid" || true
         power_on "$type"
