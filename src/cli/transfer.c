@@ -277,8 +277,12 @@ static int copy(struct transfer *t)
     if (!rc)
         rc = walk_tree(t, &visitor_copy);
     /* What is whole counts, also when the walk failed; but who interrupts does not wait. */
+    const char *blamed = t->blamed;
     int settled = rc == -EINTR ? 0 : batches_settle(t);
-    rc = rc ? rc : settled;
+    if (rc)
+        t->blamed = blamed;
+    else
+        rc = settled;
     batches_close(t);
     staging_close(t);
     if (!rc && !t->dry_run) {
