@@ -64,6 +64,8 @@ int io_write_at(int fd, const void *buf, size_t len, uint64_t offset, enum fault
 int io_read_at(int fd, void *buf, size_t len, uint64_t offset);
 /* fdatasync; never retried by callers: after an error the pages are gone. */
 int io_sync(int fd, enum fault_point point);
+/* fsync: with mode, times and attributes. */
+int io_sync_all(int fd, enum fault_point point);
 /* fsync of the directory itself, so that names in it are durable. */
 int io_sync_dir(int dirfd, enum fault_point point);
 /* Opens the directory `path` and syncs it. */

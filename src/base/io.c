@@ -95,6 +95,7 @@ static int sync_with(int (*sync)(int), int fd, enum fault_point point)
 }
 
 int io_sync(int fd, enum fault_point point) { return sync_with(fdatasync, fd, point); }
+int io_sync_all(int fd, enum fault_point point) { return sync_with(fsync, fd, point); }
 
 /* A filesystem that cannot sync a directory says EINVAL (some network ones);
  * there is nothing more to be had from it. */

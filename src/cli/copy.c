@@ -3,21 +3,18 @@
  * Copies a tree beside another one, and never over anything.
  *
  * A file or link is made in the staging folder, whole and with all its attributes,
- * and gets its name by a rename that replaces nothing.  A folder is made with a mode
- * that nothing else has and gets its own when all is in it.  So whatever ends a run,
- * another one finds finished files, folders that say that they are not, and a staging
- * folder that it may empty.
+ * and gets its name by a rename that replaces nothing (settle.c).  A folder is made with
+ * a mode that nothing else has and gets its own when all is in it.  So whatever ends a
+ * run, another one finds finished files, folders that say that they are not, and a
+ * staging folder that it may empty.
  *
  * What is there already is done when it looks the same (size and time of change); of
  * the rest the contents are compared, and what differs is a conflict, left as it is.
  */
 #include "transfer.h"
-#include <ecluse/io.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define STAGED_NAME 17
 
 /* --- counting ---------------------------------------------------------------------- */
 
@@ -37,25 +34,9 @@ const struct visitor visitor_count = { .entry = count_entry };
 
 /* --- staging ------------------------------------------------------------------------------ */
 
-static void staged_name(struct transfer *t, char name[STAGED_NAME])
+static int told(struct transfer *t, const struct node *n, enum side side, int rc)
 {
-    snprintf(name, STAGED_NAME, "%016llx", (unsigned long long)++t->staged);
-}
-
-/* Gives what is staged its name. 1: something is there (told). */
-static int place(struct transfer *t, const struct node *n, const char *staged)
-{
-    int rc = io_rename_new(t->staging, staged, n->to, n->name, FAULT_transfer_place);
-
-    if (!rc)
-        return 0;
-    unlinkat(t->staging, staged, 0);
-    if (rc == -EEXIST) {
-        transfer_leave(t, n, LEFT_CONFLICT, 0);
-        return 1;
-    }
-    rc = transfer_dest_error(t, n, rc);
-    return rc ? rc : 1;
+    return side == SIDE_SOURCE ? transfer_source_error(t, n, rc) : transfer_dest_error(t, n, rc);
 }
 
 /* Nothing stays behind of what was staged; `rc` 0 means that the entry is told. */
@@ -67,22 +48,27 @@ static int drop(struct transfer *t, const char *staged, int to, int rc)
     return rc ? rc : 1;
 }
 
-static int told(struct transfer *t, const struct node *n, enum side side, int rc)
+/* Where the entry is, or will be: `staged` as long as it has no name. */
+static int remember(struct transfer *t, const struct node *n, int dir, const char *name, uint64_t staged)
 {
-    return side == SIDE_SOURCE ? transfer_source_error(t, n, rc) : transfer_dest_error(t, n, rc);
+    struct identity to;
+    struct buf path = { 0 };
+
+    int rc = identify(dir, name, &to);
+    if (rc)
+        return transfer_dest_error(t, n, rc);
+    walk_path(n, &path);
+    if (path.failed) {
+        buf_free(&path);
+        return -ENOMEM;
+    }
+    return links_add(&t->links, &n->st, &to, (char *)path.data, staged);
 }
 
-/* On a disk of its own a name must not be durable before the contents; the vault sees
- * to that by itself. */
-static int finish_file(struct transfer *t, int to)
-{
-    int rc = t->import ? 0 : io_sync(to, FAULT_transfer_sync);
-    return close(to) && !rc ? -errno : rc;
-}
-
-/* 0: there, whole; 1: left out and told. */
+/* 0: whole and staged; 1: left out and told. */
 static int make_file(struct transfer *t, const struct node *n)
 {
+    struct staged_file s = { .number = ++t->staged, .fd = -1, .st = n->st };
     enum side side = SIDE_SOURCE;
     char staged[STAGED_NAME];
     struct stat st;
@@ -90,26 +76,32 @@ static int make_file(struct transfer *t, const struct node *n)
     int from = copy_open_source(n, &st);
     if (from < 0)
         return transfer_source_error(t, n, from) ?: 1;
-    staged_name(t, staged);
+    staged_name(s.number, staged);
     int to = openat(t->staging, staged, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, st.st_mode & 0777);
     int rc = to < 0 ? -errno : copy_fill(t, from, to, &st, &side);
     if (to < 0 || rc) {
         close(from);
         return drop(t, staged, to, told(t, n, to < 0 ? SIDE_DEST : side, rc));
     }
-    int kept = attributes_copy(t, from, to, &st);
+    rc = attributes_copy(t, from, to, &st);
     close(from);
-    rc = finish_file(t, to);
-    if (kept < 0 || rc)
-        return drop(t, staged, -1, transfer_dest_error(t, n, kept < 0 ? kept : rc));
-    rc = place(t, n, staged);
-    if (!rc && kept && !t->import)
-        transfer_leave(t, n, LEFT_ATTRIBUTES, 0);
-    return rc;
+    s.lost = rc > 0;
+    s.fd = to;
+    /* The vault keeps the order of contents and names by itself, and syncs when it publishes. */
+    if (t->import) {
+        s.fd = -1;
+        rc = close(to) && rc >= 0 ? -errno : rc;
+    }
+    if (rc >= 0 && n->st.st_nlink > 1)
+        rc = remember(t, n, t->staging, staged, s.number);
+    if (rc < 0)
+        return drop(t, staged, s.fd, transfer_dest_error(t, n, rc));
+    return batch_add(t, n, s);
 }
 
 static int make_link(struct transfer *t, const struct node *n)
 {
+    struct staged_file s = { .number = ++t->staged, .fd = -1, .st = n->st };
     char target[PATH_MAX], staged[STAGED_NAME];
     struct stat st;
 
@@ -122,7 +114,7 @@ static int make_link(struct transfer *t, const struct node *n)
         return transfer_source_error(t, n, rc) ?: 1;
     }
     target[len] = '\0';
-    staged_name(t, staged);
+    staged_name(s.number, staged);
     int rc = symlinkat(target, t->staging, staged) ? -errno : 0;
     int to = rc ? -1 : openat(t->staging, staged, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     int kept = rc ? rc : to < 0 ? -errno : attributes_copy(t, from, to, &st);
@@ -130,10 +122,8 @@ static int make_link(struct transfer *t, const struct node *n)
     if (kept < 0)
         return drop(t, staged, to, transfer_dest_error(t, n, kept));
     close(to);
-    rc = place(t, n, staged);
-    if (!rc && kept && !t->import)
-        transfer_leave(t, n, LEFT_ATTRIBUTES, 0);
-    return rc;
+    s.lost = kept > 0;
+    return batch_add(t, n, s);
 }
 
 /* --- what is there already --------------------------------------------------------------- */
@@ -167,8 +157,8 @@ static int same_contents(struct transfer *t, const struct node *n, bool *was_tol
     return told(t, n, side, rc);
 }
 
-/* 0: done already; 1: left out and told. */
-static int look_at_existing(struct transfer *t, const struct node *n, const struct stat *there)
+/* 0: the same; 1: left out and told. */
+static int compare_existing(struct transfer *t, const struct node *n, const struct stat *there)
 {
     bool was_told = false;
     int rc = 1;
@@ -184,67 +174,72 @@ static int look_at_existing(struct transfer *t, const struct node *n, const stru
         return rc < 0 ? rc : 1;
     if (rc)
         transfer_leave(t, n, LEFT_CONFLICT, 0);
-    else
-        t->already++;
     return rc;
+}
+
+/* `f` when the file is known by another name. */
+static int look_at_existing(struct transfer *t, const struct node *n, const struct stat *there, const struct known_file *f)
+{
+    bool itself = f && !f->staged && f->to.ino == there->st_ino;
+    int rc = itself ? 0 : compare_existing(t, n, there);
+
+    if (rc)
+        return rc;
+    if (f && !itself) {
+        transfer_leave(t, n, LEFT_HARD_LINK, 0);
+        return 0;
+    }
+    t->already++;
+    return !f && !t->dry_run && S_ISREG(n->st.st_mode) && n->st.st_nlink > 1 ? remember(t, n, n->to, n->name, 0) : 0;
 }
 
 /* --- several names ---------------------------------------------------------------------------- */
 
-static int remember(struct transfer *t, const struct node *n)
+/* Links it beside what is staged, and looks whether it is the file that was meant. */
+static int link_known(struct transfer *t, const struct known_file *f, const char *staged)
 {
-    struct buf path = { 0 };
-    struct stat st;
+    char first[STAGED_NAME];
+    const char *base = first;
+    struct identity now;
 
-    if (fstatat(n->to, n->name, &st, AT_SYMLINK_NOFOLLOW))
-        return transfer_dest_error(t, n, -errno);
-    walk_path(n, &path);
-    if (path.failed) {
-        buf_free(&path);
-        return -ENOMEM;
-    }
-    return links_add(&t->links, &n->st, st.st_ino, (char *)path.data);
+    staged_name(f->staged, first);
+    int dir = f->staged ? fcntl(t->staging, F_DUPFD_CLOEXEC, 3) : walk_open_parent(t->dest, f->path, &base);
+    int rc = dir < 0 ? -ENOENT : linkat(dir, base, t->staging, staged, 0) ? -errno : 0;
+    if (dir >= 0)
+        close(dir);
+    if (rc)
+        return rc;
+    rc = identify(t->staging, staged, &now);
+    if (!rc && !identity_same(&now, &f->to))
+        rc = -ENOENT;
+    if (rc)
+        unlinkat(t->staging, staged, 0);
+    return rc;
 }
 
-/* 0: linked; 1: told; 2: to be copied, for the first name is not there any more. */
+/* 0: staged; 1: told; 2: to be copied, for it is not there any more or can have one name only. */
 static int link_to(struct transfer *t, const struct node *n, const struct known_file *f)
 {
-    const char *base;
-    struct stat st;
+    struct staged_file s = { .number = ++t->staged, .fd = -1, .st = n->st, .further = true };
+    char staged[STAGED_NAME];
 
-    int dir = walk_open_parent(t->dest, f->path, &base);
-    if (dir < 0)
-        return 2;
-    bool there = fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->to_ino;
-    int rc = there && linkat(dir, base, n->to, n->name, 0) ? -errno : 0;
-    close(dir);
-    if (!there)
-        return 2;
-    if (!rc) {
-        t->hard_links++;
-        return 0;
-    }
-    if (rc != -EEXIST && rc != -EPERM && rc != -EMLINK && rc != -EOPNOTSUPP)
-        return (rc = transfer_dest_error(t, n, rc)) ? rc : 1;
-    if (rc == -EEXIST && fstatat(n->to, n->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == f->to_ino) {
-        t->already++;
-        return 0;
-    }
-    transfer_leave(t, n, LEFT_HARD_LINK, rc == -EEXIST ? 0 : rc);
-    return rc == -EEXIST ? 1 : 2;
+    staged_name(s.number, staged);
+    int rc = link_known(t, f, staged);
+    if (!rc)
+        return batch_add(t, n, s);
+    if (rc == -EPERM || rc == -EMLINK || rc == -EOPNOTSUPP)
+        transfer_leave(t, n, LEFT_HARD_LINK, rc);
+    else if (rc != -ENOENT)
+        return transfer_dest_error(t, n, rc) ?: 1;
+    return 2;
 }
 
 /* --- entries -------------------------------------------------------------------------------------- */
 
 static int make(struct transfer *t, const struct node *n)
 {
-    struct stat there;
-
-    if (!n->fresh && n->to >= 0 && fstatat(n->to, n->name, &there, AT_SYMLINK_NOFOLLOW) == 0)
-        return look_at_existing(t, n, &there);
-    int rc = t->dry_run ? 0 : S_ISLNK(n->st.st_mode) ? make_link(t, n) : make_file(t, n);
-    if (rc)
-        return rc;
+    if (!t->dry_run)
+        return S_ISLNK(n->st.st_mode) ? make_link(t, n) : make_file(t, n);
     if (S_ISLNK(n->st.st_mode)) {
         t->symlinks++;
         return 0;
@@ -254,22 +249,28 @@ static int make(struct transfer *t, const struct node *n)
     return 0;
 }
 
+static int copy_one(struct transfer *t, const struct node *n)
+{
+    bool several = S_ISREG(n->st.st_mode) && n->st.st_nlink > 1 && !t->dry_run;
+    const struct known_file *f = several ? links_find(&t->links, &n->st) : NULL;
+    struct stat there;
+
+    if (!n->fresh && n->to >= 0 && fstatat(n->to, n->name, &there, AT_SYMLINK_NOFOLLOW) == 0)
+        return look_at_existing(t, n, &there, f);
+    int rc = f ? link_to(t, n, f) : 2;
+    return rc == 2 ? make(t, n) : rc;
+}
+
 static int copy_entry(struct transfer *t, const struct node *n)
 {
     uint64_t before = t->meter.bytes;
-    bool regular = S_ISREG(n->st.st_mode), several = regular && n->st.st_nlink > 1 && !t->dry_run;
+    bool regular = S_ISREG(n->st.st_mode);
 
     if (!regular && !S_ISLNK(n->st.st_mode)) {
         transfer_leave(t, n, LEFT_SPECIAL, 0);
         return 0;
     }
-    const struct known_file *f = several ? links_find(&t->links, &n->st) : NULL;
-    int rc = f ? link_to(t, n, f) : 2;
-    if (rc == 2) {
-        rc = make(t, n);
-        if (!rc && several && !f)
-            rc = remember(t, n);
-    }
+    int rc = copy_one(t, n);
     if (regular) {
         t->meter.files++;
         t->meter.bytes = before + (uint64_t)n->st.st_size;
@@ -322,14 +323,7 @@ static int copy_enter(struct transfer *t, const struct node *n, int from, struct
 
 static int copy_leave(struct transfer *t, const struct node *n, int from, int to, bool finish)
 {
-    if (!finish || t->dry_run || to < 0)
-        return 0;
-    int rc = attributes_copy(t, from, to, &n->st);
-    if (rc < 0)
-        return transfer_dest_error(t, n, rc);
-    if (rc && !t->import)
-        transfer_leave(t, n, LEFT_ATTRIBUTES, 0);
-    return 0;
+    return finish && !t->dry_run && to >= 0 ? batch_end_folder(t, n, from, to) : 0;
 }
 
 const struct visitor visitor_copy = { copy_enter, copy_leave, copy_entry };

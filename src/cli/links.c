@@ -9,9 +9,34 @@
  */
 #include "transfer.h"
 #include <ecluse/crypto.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #define ROOM_MIN 64u
+
+/* --- files with several names ------------------------------------------------------- */
+
+int identify(int dir, const char *name, struct identity *out)
+{
+    struct statx x;
+
+    if (statx(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &x))
+        return -errno;
+    *out = (struct identity){ .ino = x.stx_ino, .size = x.stx_size, .changed = x.stx_mtime };
+    if (x.stx_mask & STATX_BTIME)
+        out->born = x.stx_btime;
+    return 0;
+}
+
+static bool same_moment(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool identity_same(const struct identity *a, const struct identity *b)
+{
+    return a->ino == b->ino && a->size == b->size && same_moment(&a->born, &b->born) && same_moment(&a->changed, &b->changed);
+}
 
 static bool is_full(size_t count, size_t room)
 {
@@ -55,7 +80,7 @@ static int links_grow(struct links *l)
     return 0;
 }
 
-int links_add(struct links *l, const struct stat *st, uint64_t to_ino, char *path)
+int links_add(struct links *l, const struct stat *st, const struct identity *to, char *path, uint64_t staged)
 {
     int rc = is_full(l->count, l->room) ? links_grow(l) : 0;
 
@@ -66,7 +91,7 @@ int links_add(struct links *l, const struct stat *st, uint64_t to_ino, char *pat
     struct known_file *f = file_place(l->v, l->room, st->st_dev, st->st_ino);
     l->count += !f->path;
     free(f->path);
-    *f = (struct known_file){ st->st_dev, st->st_ino, to_ino, path, false };
+    *f = (struct known_file){ st->st_dev, st->st_ino, *to, path, staged, false };
     return 0;
 }
 

@@ -119,8 +119,11 @@ void meter_show(struct meter *m)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ms = ms_between(&m->shown, &now);
+    if (ms < REDRAW_MS)        /* nearly always; asking the terminal takes longer */
+        return;
     bool redraw = can_redraw();
-    if (ms_between(&m->shown, &now) < (redraw ? REDRAW_MS : LINE_MS))
+    if (!redraw && ms < LINE_MS)
         return;
     m->shown = now;
     compose(m, ms_between(&m->began, &now), redraw ? width() - 1 : LINE_MAX_BYTES, line);

@@ -5,11 +5,58 @@
  * A file goes only while it is, by its fingerprint, the one that was compared, while
  * nobody has it open for writing (where the filesystem tells: a lease), and while the
  * copy is there.  Folders go when they are empty.  The source's own folder stays.
+ *
+ * There is no way to remove "this file" but by its name, which may be another file's
+ * by then.  So the file is first moved, under its own name, into a folder of ours
+ * beside it (ASIDE_NAME), where nobody finds it any more; there it is looked at again,
+ * and goes, or goes back.  What a kill leaves there, the next import puts back first.
  */
 #include "transfer.h"
+#include <dirent.h>
 #include <ecluse/io.h>
 #include <fcntl.h>
 #include <unistd.h>
+
+/* --- aside, and back ---------------------------------------------------------------- */
+
+/* Another user's folder of this name would give them the file; the folder's owner may do that anyway. */
+static int open_aside(int from)
+{
+    struct stat st, up;
+
+    if (mkdirat(from, ASIDE_NAME, 0700) && errno != EEXIST)
+        return -errno;
+    int fd = openat(from, ASIDE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) == 0 && fstat(from, &up) == 0 && (st.st_uid == geteuid() || st.st_uid == up.st_uid))
+        return fd;
+    close(fd);
+    return -EACCES;
+}
+
+static void close_aside(int from, int aside)
+{
+    close(aside);
+    unlinkat(from, ASIDE_NAME, AT_REMOVEDIR);  /* when it is empty */
+}
+
+void aside_restore(int from)
+{
+    int fd = openat(from, ASIDE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+            io_rename_new(fd, d->d_name, from, d->d_name, FAULT_source_remove);
+    if (dir)
+        closedir(dir);
+    else if (fd >= 0)
+        close(fd);
+    unlinkat(from, ASIDE_NAME, AT_REMOVEDIR);
+}
+
+/* --- one file -------------------------------------------------------------------------- */
 
 /* -EBUSY when somebody may still write. Not every filesystem has leases. */
 static int check_unused(int fd)
@@ -17,6 +64,12 @@ static int check_unused(int fd)
     if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
         return 0;
     return errno == EAGAIN || errno == EBUSY ? -EBUSY : 0;
+}
+
+/* Somebody waits to open it for writing since then. */
+static bool is_wanted(int fd, bool leased)
+{
+    return leased && fcntl(fd, F_GETLEASE) != F_RDLCK;
 }
 
 static bool copy_is_there(const struct node *n)
@@ -27,15 +80,47 @@ static bool copy_is_there(const struct node *n)
            (st.st_mode & S_IFMT) == (n->st.st_mode & S_IFMT) && st.st_size == n->st.st_size;
 }
 
-static int unlink_source(const struct node *n)
+/* The time of change aside, which the move has changed. */
+static bool same_but_moved(const struct stat *a, const struct stat *b)
 {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_mode == b->st_mode && a->st_size == b->st_size &&
+           a->st_uid == b->st_uid && a->st_gid == b->st_gid && a->st_nlink == b->st_nlink &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* What lies aside goes, if it is what was opened as `fd`; else back. */
+static int unlink_aside(const struct node *n, int aside, int fd, const struct stat *st, bool leased)
+{
+    struct stat now, named;
+
     int rc = fault_hit(FAULT_source_remove);
-    return rc ? rc : unlinkat(n->from, n->name, 0) ? -errno : 0;
+    if (!rc && (fstat(fd, &now) || fstatat(aside, n->name, &named, AT_SYMLINK_NOFOLLOW)))
+        rc = -errno;
+    if (!rc && (!same_but_moved(st, &now) || !same_but_moved(st, &named) || is_wanted(fd, leased)))
+        rc = -EBUSY;
+    if (!rc && unlinkat(aside, n->name, 0))
+        rc = -errno;
+    if (rc)
+        io_rename_new(aside, n->name, n->from, n->name, FAULT_source_remove);
+    return rc;
+}
+
+static int unlink_source(const struct node *n, int fd, const struct stat *st, bool leased)
+{
+    int aside = open_aside(n->from);
+
+    if (aside < 0)
+        return aside;
+    int rc = io_rename_new(n->from, n->name, aside, n->name, FAULT_source_remove);
+    if (!rc)
+        rc = unlink_aside(n, aside, fd, st, leased);
+    close_aside(n->from, aside);
+    return rc;
 }
 
 static int remove_one(struct transfer *t, const struct node *n)
 {
-    struct stat st, named;
+    struct stat st, now;
 
     int fd = copy_open_source(n, &st);
     if (fd < 0)
@@ -43,15 +128,13 @@ static int remove_one(struct transfer *t, const struct node *n)
     int rc = prints_have(&t->verified, &st) && copy_is_there(n) ? 0 : -EBUSY;
     if (!rc && S_ISREG(st.st_mode))
         rc = check_unused(fd);
-    if (!rc && (fstatat(n->from, n->name, &named, AT_SYMLINK_NOFOLLOW) || named.st_ino != st.st_ino ||
-                named.st_dev != st.st_dev))
-        rc = -EBUSY;
+    bool leased = !rc && S_ISREG(st.st_mode) && fcntl(fd, F_GETLEASE) == F_RDLCK;
     if (!rc)
-        rc = unlink_source(n);
+        rc = unlink_source(n, fd, &st, leased);
     /* Its other names are verified too, but its time of change is another one now. */
-    if (!rc && st.st_nlink > 1 && fstat(fd, &named) == 0 && named.st_size == st.st_size &&
-        named.st_mtim.tv_sec == st.st_mtim.tv_sec && named.st_mtim.tv_nsec == st.st_mtim.tv_nsec)
-        rc = prints_add(&t->verified, &named);
+    if (!rc && st.st_nlink > 1 && fstat(fd, &now) == 0 && now.st_size == st.st_size &&
+        now.st_mtim.tv_sec == st.st_mtim.tv_sec && now.st_mtim.tv_nsec == st.st_mtim.tv_nsec)
+        rc = prints_add(&t->verified, &now);
     close(fd);
     return rc;
 }

@@ -269,11 +269,21 @@ static int copy(struct transfer *t)
 {
     int rc = t->dry_run ? 0 : staging_open(t);
 
+    if (!rc && !t->dry_run)
+        rc = batches_open(t);
     begin(t, PHASE_COPY, t->dry_run ? _("Comparing") : _("Copying"));
     if (rc)
         t->blamed = t->dest_path;
     if (!rc)
         rc = walk_tree(t, &visitor_copy);
+    /* What is whole counts, also when the walk failed; but who interrupts does not wait. */
+    const char *blamed = t->blamed;
+    int settled = rc == -EINTR ? 0 : batches_settle(t);
+    if (rc)
+        t->blamed = blamed;
+    else
+        rc = settled;
+    batches_close(t);
     staging_close(t);
     if (!rc && !t->dry_run) {
         rc = finish_top(t);

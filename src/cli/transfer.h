@@ -10,11 +10,14 @@
 #define ECLUSE_CLI_TRANSFER_H
 
 #include "checkup.h"
+#include <pthread.h>
 #include <sys/stat.h>
 
 #define STAGING_NAME ".ecluse-partial"   /* in the destination, while files are not whole */
+#define ASIDE_NAME ".ecluse-removing"    /* in a folder of the source, while a file of it is removed */
 #define FOLDER_BEGUN (S_ISVTX | S_IRWXU) /* mode of a folder that is not finished */
 #define COPY_SIZE (1u << 20)
+#define STAGED_NAME 17         /* a name in the staging folder, with its NUL */
 
 /*  X(reason, name for programs): why an entry was left out */
 #define LEFT_REASONS(X) \
@@ -36,7 +39,9 @@ struct walk;
 /* An entry of the source, and where it belongs. */
 struct node {
     const struct walk *walk;
+    const char *above;         /* the folder's path, when the walk is elsewhere by now (walk is NULL) */
     const char *name;
+    uint64_t folder, self;     /* number of the folder it lies in; a folder's own, when the walk leaves it */
     struct stat st;            /* of the source's entry */
     int from, to;              /* the folders; to is -1 when there is none (yet) */
     bool mount;                /* something is mounted there */
@@ -67,11 +72,23 @@ int walk_open_parent(int root, const char *path, const char **base);
 
 /* --- links.c: files with several names, and files that were verified ------------------- */
 
-struct known_file { uint64_t dev, ino; uint64_t to_ino; char *path; bool verified; };
+/* Which file it is: the number alone is given to another one when it is removed. */
+struct identity { uint64_t ino, size; struct statx_timestamp born, changed; };
+/* -errno */
+int identify(int dir, const char *name, struct identity *out);
+bool identity_same(const struct identity *a, const struct identity *b);
+
+struct known_file {
+    uint64_t dev, ino;         /* of the source */
+    struct identity to;
+    char *path;                /* one of its names at the destination, when `staged` is 0 */
+    uint64_t staged;           /* its name in the staging folder until then */
+    bool verified;
+};
 struct links { struct known_file *v; size_t count, room; };
 struct known_file *links_find(const struct links *l, const struct stat *st);
-/* Takes over `path` (malloc'd); -ENOMEM. */
-int links_add(struct links *l, const struct stat *st, uint64_t to_ino, char *path);
+/* Replaces what was known of the file. Takes over `path` (malloc'd); -ENOMEM. */
+int links_add(struct links *l, const struct stat *st, const struct identity *to, char *path, uint64_t staged);
 void links_free(struct links *l);
 
 /* 16 bytes for each file, whatever its name. */
@@ -94,6 +111,43 @@ void meter_begin(struct meter *m, const char *label, uint64_t files_total, uint6
 void meter_show(struct meter *m);
 void meter_clear(struct meter *m);
 
+/* --- settle.c: what is staged gets its names, many at a time ------------------------------- */
+
+struct staged_file {
+    uint64_t number;           /* its name in the staging folder; 0 when it is there no more */
+    int fd;                    /* to be synced; or -1 */
+    size_t folder;
+    char *name;
+    struct stat st;            /* of the source */
+    bool lost;                 /* not all attributes were kept */
+    bool further;              /* another name of a file that has one */
+};
+struct staged_folder {
+    uint64_t number;           /* the walk's */
+    int from, to;              /* from is -1 until the folder ends */
+    struct stat st;
+    char *path;
+};
+struct batch {
+    struct staged_file *files;
+    struct staged_folder *folders;
+    size_t file_count, folder_count, file_room, folder_room;
+    uint64_t bytes;
+    int staging, error;        /* where its files are; what came of syncing them */
+    pthread_t thread;          /* syncs the files; nobody else looks at the batch while it runs */
+    bool running;
+};
+int batches_open(struct transfer *t);
+/* What has no name by now is removed. */
+void batches_close(struct transfer *t);
+void staged_name(uint64_t number, char name[STAGED_NAME]);
+/* Takes over s.fd and what is staged, also when it fails. */
+int batch_add(struct transfer *t, const struct node *n, struct staged_file s);
+/* The walk is through with a folder: it gets its attributes, when all in it has its name. */
+int batch_end_folder(struct transfer *t, const struct node *n, int from, int to);
+/* All that is staged gets its names. 0 also when an entry could not be placed, which is told. */
+int batches_settle(struct transfer *t);
+
 /* --- the transfer ----------------------------------------------------------------------------- */
 
 enum phase { PHASE_COUNT, PHASE_COPY, PHASE_VERIFY, PHASE_REMOVE };
@@ -110,6 +164,7 @@ struct transfer {
     uint64_t staged;           /* number of the last staged file */
     uint8_t *buffer, *other;   /* COPY_SIZE each */
     struct links links;
+    struct batch filling, settling;
     struct prints verified;    /* of the source */
     struct prints told;        /* left out, and said so */
     struct prints merged;      /* folders that were there before, with attributes of their own */
@@ -150,6 +205,9 @@ int attributes_compare(const struct transfer *t, int from, int to, const struct 
 
 /* --- copy.c, verify.c, remove.c ------------------------------------------------------------------------ */
 
+/* Puts back into the source's folder what a killed removal left aside in it; what cannot go
+ * back stays there. */
+void aside_restore(int from);
 extern const struct visitor visitor_count, visitor_copy, visitor_verify, visitor_remove;
 /* Opens a regular file or link of the source; `st` receives what it is by then. -errno. */
 int copy_open_source(const struct node *n, struct stat *st);

@@ -38,6 +38,12 @@ static int read_full(int fd, uint8_t *buffer, size_t size, off_t at, size_t *got
     return 0;
 }
 
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
+}
+
+/* Where holes are is asked again only behind zeros: each question goes all the way to the vault. */
 int compare_contents(struct transfer *t, int from, int to, uint64_t size, enum side *side)
 {
     off_t end = (off_t)size, at = end > (off_t)COPY_SIZE ? next_data(from, to, 0, end) : 0;
@@ -57,7 +63,7 @@ int compare_contents(struct transfer *t, int from, int to, uint64_t size, enum s
             return 1;
         at += (off_t)want;
         t->meter.bytes += want;
-        if (at < end)
+        if (at < end && is_zero(t->buffer, want))
             at = next_data(from, to, at, end);
         meter_show(&t->meter);
     }
@@ -134,7 +140,7 @@ static int judge(struct transfer *t, const struct node *n, int from, int to, con
 static bool by_other_name(const struct transfer *t, const struct node *n, const struct known_file *f,
                           const struct stat *there)
 {
-    return f && f->verified && f->to_ino == there->st_ino && prints_have(&t->verified, &n->st);
+    return f && f->verified && f->to.ino == there->st_ino && prints_have(&t->verified, &n->st);
 }
 
 static int mark(struct transfer *t, const struct node *n, struct known_file *f, const struct stat *there)
@@ -143,7 +149,7 @@ static int mark(struct transfer *t, const struct node *n, struct known_file *f, 
         t->verified_files++;
         t->verified_bytes += (uint64_t)n->st.st_size;
     }
-    if (f && f->to_ino == there->st_ino)
+    if (f && f->to.ino == there->st_ino)
         f->verified = true;
     return t->remove || f ? prints_add(&t->verified, &n->st) : 0;
 }

@@ -22,6 +22,7 @@ struct folder { int fd; dev_t dev; ino_t ino; };
 struct level {
     struct folder from, to;    /* to.ino is 0 when there is none */
     bool fresh, finish, mount;
+    uint64_t number;           /* no other level of this walk has it */
     struct buf names;
     struct listed *list;
     size_t count, next;
@@ -34,6 +35,7 @@ struct walk {
     const struct visitor *visitor;
     struct level *levels;
     size_t depth, room;
+    uint64_t numbers;
 };
 
 /* --- listings ----------------------------------------------------------------------- */
@@ -151,7 +153,8 @@ static int push(struct walk *w, const struct node *n, int from, const struct ent
         w->room = room;
     }
     struct level *l = &w->levels[w->depth++];
-    *l = (struct level){ .fresh = e->fresh, .finish = e->finish, .name = n->name, .st = n->st };
+    *l = (struct level){ .fresh = e->fresh, .finish = e->finish, .name = n->name, .st = n->st,
+                          .number = ++w->numbers };
     int rc = note_folder(&l->from, from), also = note_folder(&l->to, e->to);
     if (w->depth > LEVELS_OPEN + 1) {          /* the first one stays */
         close_folder(&l[-(ptrdiff_t)LEVELS_OPEN].from);
@@ -200,14 +203,25 @@ static int go_into(struct walk *w, const struct node *n)
     return rc;
 }
 
+/* Names of ours: what an interrupted run left, which is told. */
+static bool is_reserved(const struct walk *w, const char *name)
+{
+    return strcmp(name, ASIDE_NAME) == 0 || (w->depth == 1 && strcmp(name, STAGING_NAME) == 0);
+}
+
 static int visit(struct walk *w, struct level *l, const char *name)
 {
-    struct node n = { .walk = w, .name = name, .from = l->from.fd, .to = l->to.fd, .fresh = l->fresh };
+    struct node n = { .walk = w, .name = name, .folder = l->number, .from = l->from.fd, .to = l->to.fd, .fresh = l->fresh };
 
+    /* What is back where it was is found by the next walk. */
+    if (w->transfer->phase == PHASE_COUNT && w->transfer->import && !w->transfer->dry_run && strcmp(name, ASIDE_NAME) == 0) {
+        aside_restore(l->from.fd);
+        return 0;
+    }
     int rc = look_at(l, name, &n);
     if (rc)
         return transfer_source_error(w->transfer, &n, rc);
-    if (w->depth == 1 && strcmp(name, STAGING_NAME) == 0) {
+    if (is_reserved(w, name)) {
         transfer_leave(w->transfer, &n, LEFT_RESERVED, 0);
         return 0;
     }
@@ -227,7 +241,8 @@ static int come_back(struct walk *w)
     int rc = reopen(&up->from, &l->from);
     if (!rc)
         rc = reopen(&up->to, &l->to);
-    struct node n = { .walk = w, .name = l->name, .st = l->st, .from = up->from.fd, .to = up->to.fd, .fresh = up->fresh };
+    struct node n = { .walk = w, .name = l->name, .folder = up->number, .self = l->number, .st = l->st,
+                      .from = up->from.fd, .to = up->to.fd, .fresh = up->fresh };
     struct level done = *l;
     w->depth--;                                /* so that the node's path is right */
     if (!rc && w->visitor->leave)
@@ -268,7 +283,11 @@ int walk_tree(struct transfer *t, const struct visitor *v)
 
 void walk_path(const struct node *n, struct buf *out)
 {
-    for (size_t k = 1; k < n->walk->depth; k++) {
+    if (!n->walk && *n->above) {
+        buf_append(out, n->above, strlen(n->above));
+        buf_byte(out, '/');
+    }
+    for (size_t k = 1; n->walk && k < n->walk->depth; k++) {
         buf_append(out, n->walk->levels[k].name, strlen(n->walk->levels[k].name));
         buf_byte(out, '/');
     }

@@ -39,7 +39,7 @@ run() { "$ECLUSE" "$1" --state "$STATE" "${@:2}"; }
 for command in import export; do
     [ "$command" = import ] && from=$SRC to=$MNT/killed || from=$MNT/killed to=$TMP/killed
     for k in $(seq 1 40); do
-        run "$command" "$from" "$to" >"$TMP/said" 2>&1 &
+        "$ECLUSE" "$command" --state "$STATE" "$from" "$to" >"$TMP/said" 2>&1 &   # not run: the shell would be killed
         pid=$!
         read -rt "0.$(printf %02d $((RANDOM % 12 + k * 2)))" <> <(:) || true
         kill -9 "$pid" 2>/dev/null || { wait "$pid" && break; }
@@ -56,7 +56,7 @@ done
 # While the source is being removed: what is gone is in the vault.
 cp -a "$SRC" "$TMP/going"
 for k in $(seq 1 12); do
-    run import --remove-source --yes "$TMP/going" "$MNT/killed" >"$TMP/said" 2>&1 &
+    "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/going" "$MNT/killed" >"$TMP/said" 2>&1 &
     pid=$!
     until grep -q '^Files read back' "$TMP/said" || gone "$pid" || [ "$(find "$TMP/going" -type f | wc -l)" -lt 500 ]; do :; done
     kill -9 "$pid" 2>/dev/null || true
@@ -70,7 +70,8 @@ same "what is in the vault" "$(looks "$SRC")" "$(looks "$MNT/killed")"
 # --- Ctrl-C: a word, and the same command goes on ----------------------------------------------
 
 for signal in INT TERM HUP; do
-    "$ECLUSE" import --state "$STATE" "$SRC" "$MNT/$signal" >"$TMP/said" 2>&1 &
+    # A shell starts what runs in the background with SIGINT ignored.
+    env --default-signal=INT "$ECLUSE" import --state "$STATE" "$SRC" "$MNT/$signal" >"$TMP/said" 2>&1 &
     pid=$!
     until [ -e "$MNT/$signal/.ecluse-partial" ]; do :; done
     kill -"$signal" "$pid"

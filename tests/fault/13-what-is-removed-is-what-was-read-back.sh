@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: LiLiQ-Rplus-1.1
+#
+# `import --remove-source`, with somebody else at work in the source: what takes a
+# file's name, or writes to it, in the last moment before it is removed survives; what
+# a kill leaves aside is back with the next run.  Needs a build with FAULTS=1.
+ECLUSE=${ECLUSE:-$(dirname "$0")/../../build/faults/ecluse}
+. "$(dirname "$0")/../mount/lib.sh"
+
+make_vault
+mount_vault
+
+# while_held PASSAGE ACTION : the ACTION is done while the removal waits at its PASSAGE
+# (1: before the file is moved aside; 2: before what lies aside is removed)
+while_held() {
+    local pid code=0
+    rm -rf "$TMP/src" "$TMP/points" "$TMP/gate" "$MNT/in"
+    mkdir "$TMP/src" && echo verified >"$TMP/src/file"
+    ECLUSE_FAULT_LOG=$TMP/points ECLUSE_FAULT=source_remove:delay=2500:$1 \
+        "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/src" "$MNT/in" >"$TMP/said" 2>&1 &
+    pid=$!
+    until_true grep -qsx source_remove "$TMP/points"
+    [ "$1" = 1 ] || until_true test -e "$TMP/src/.ecluse-removing/file"
+    eval "$2"
+    wait "$pid" || code=$?
+    same "nothing is left aside" "" "$(find "$TMP/src" -name '.ecluse*')"
+    same "what is in the vault" verified "$(cat "$MNT/in/file")"
+    return $code
+}
+
+code=0
+while_held 1 'echo newer >"$TMP/other"; mv "$TMP/other" "$TMP/src/file"' || code=$?
+same "another file with its name: exit code" 14 $code
+same "another file with its name" newer "$(cat "$TMP/src/file")"
+code=0
+while_held 1 'echo -n x >>"$TMP/src/file"' || code=$?
+same "what was written to it: exit code" 14 $code
+same "what was written to it" $'verified\nx' "$(cat "$TMP/src/file")"
+# Aside, a new file with the name is no concern of ours: both go their way.
+while_held 2 'echo newer >"$TMP/src/file"' || fail "$(cat "$TMP/said")"
+same "a new file" newer "$(cat "$TMP/src/file")"
+# Who has found it before it was moved, and opens it for writing now, keeps it.
+code=0
+while_held 2 'echo late >>"$TMP/src/.ecluse-removing/file"' || code=$?
+same "late" 14 $code
+same "what was written late" $'verified\nlate' "$(cat "$TMP/src/file")"
+
+# A kill at each passage: the file is in the source or in the vault, and the same command ends it.
+for passage in 1 2; do
+    rm -rf "$TMP/src" "$MNT/in"
+    mkdir -p "$TMP/src/folder" && echo verified >"$TMP/src/folder/file" && echo other >"$TMP/src/file"
+    expect_exit 137 env ECLUSE_FAULT="source_remove:kill:$passage" "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/src" "$MNT/in"
+    same "in the source, killed at $passage" 2 "$(find "$TMP/src" -type f | wc -l)"
+    expect_exit 0 "$ECLUSE" import --state "$STATE" "$TMP/src" "$MNT/in"
+    same "back where it was, killed at $passage" "./file ./folder/file" "$(cd "$TMP/src" && find . -type f | sort | xargs)"
+    expect_exit 0 "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/src" "$MNT/in"
+    same "what is left, killed at $passage" "" "$(find "$TMP/src" -mindepth 1)"
+done
+
+# What cannot go back, as its name is taken, stays, and is told.
+mkdir -p "$TMP/src/.ecluse-removing" && echo aside >"$TMP/src/.ecluse-removing/file" && echo new >"$TMP/src/file"
+rm -r "$MNT/in"
+expect_exit 14 "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/src" "$MNT/in"
+same "what was aside" aside "$(cat "$TMP/src/.ecluse-removing/file")"
+grep -q '^.ecluse-removing: what an interrupted copy left' "$TMP/said" || fail "$(cat "$TMP/said")"
+umount_vault
