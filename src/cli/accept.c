@@ -90,7 +90,7 @@ static int ask_older(void *ctx, const struct fs_older *w)
     struct accept *a = ctx;
     char words[WORDS_MAX];
 
-    printf(_("The store %s lacks what this device has already seen:\n"), a->spec);
+    printf(_("The store %s lacks what this device has already seen:\n"), spelled(a->spec));
     if (w->publications)
         printf(_("  the last publications of this device: %s (the last one that is there: %s)\n"),
                figure(w->publications), words_for_time(w->until, words));
@@ -111,10 +111,7 @@ static int name_file(void *ctx, const char *path)
     if (!a->unreadable++)
         printf("%s", _("Files that cannot be read until their objects come back:\n"));
     if (a->unreadable <= FILES_NAMED) {
-        fputs("  ", stdout);
-        for (const unsigned char *c = (const unsigned char *)path; *c; c++)
-            printf(*c < 0x20 || *c == 0x7f ? "\\x%02x" : "%c", *c);
-        fputc('\n', stdout);
+        printf("  %s\n", spelled(path));
     }
     return 0;
 }
@@ -156,7 +153,7 @@ static int take_other(struct accept *a, struct vault_ref *v)
         return 0;
     }
     printf(_("At %s this device last saw another vault. If you did not move the stores yourself, whoever\n"
-             "hosts them exchanged them: answer no, or what you write would go into the wrong vault.\n\n"), a->spec);
+             "hosts them exchanged them: answer no, or what you write would go into the wrong vault.\n\n"), spelled(a->spec));
     rc = confirm(a, _("Is this the vault that belongs here? (yes/no) [no] "));
     if (!rc)
         rc = place_claim(v->state.dir, a->store);
@@ -173,10 +170,8 @@ static int take_other(struct accept *a, struct vault_ref *v)
 static int unlock(struct accept *a, struct vault_ref *v)
 {
     struct secret s;
-    char prompt[PATH_MAX + 64];
 
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), a->spec);
-    int rc = secret_get(&a->sources, &v->vault, prompt, false, &s, a->blamed);
+    int rc = secret_of_vault(&a->sources, &v->vault, a->spec, &s, a->blamed);
     if (rc)
         return rc;
     rc = vault_unlock(v, &s);

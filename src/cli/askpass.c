@@ -14,6 +14,7 @@
 
 struct asking {
     const char *what;            /* the description */
+    char text[1024];             /* the same, when it was given */
     char *with;                  /* one means only */
     bool fresh, retry, probe;
     struct secret secret;
@@ -270,7 +271,10 @@ static int parse(struct asking *a, int argc, char **argv)
         rc = usage_error(argv[0], _("one text is expected"));
     if (!rc && !a->probe && isatty(STDOUT_FILENO))
         rc = usage_error(argv[0], _("a passphrase is not shown on a terminal: it is for --extpass"));
-    a->what = optind < argc ? argv[optind] : a->fresh ? _("New passphrase:") : _("Passphrase:");
+    /* It may hold the name of a vault. */
+    if (optind < argc)
+        spell(argv[optind], a->text, sizeof a->text);
+    a->what = optind < argc ? a->text : a->fresh ? _("New passphrase:") : _("Passphrase:");
     return rc;
 }
 

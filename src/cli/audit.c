@@ -186,9 +186,9 @@ int audit_complain(const char *store, const struct audit_report *r)
         return EXIT_DONE;
     fflush(stdout);
     if (r->harm == AUDIT_BROKEN)
-        fprintf(stderr, _("ecluse: %s: line %llu: %s\n"), store, (unsigned long long)r->line, words);
+        fprintf(stderr, _("ecluse: %s: line %llu: %s\n"), spelled(store), (unsigned long long)r->line, words);
     else
-        fprintf(stderr, _("ecluse: %s: %s\n"), store, words);
+        fprintf(stderr, _("ecluse: %s: %s\n"), spelled(store), words);
     return EXIT_INTEGRITY;
 }
 
@@ -302,7 +302,6 @@ static int show(struct audit *a)
 static int verify_unlocked(struct audit *a, struct audit_report *r)
 {
     struct unlocked *u = &a->vault;
-    char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
 
     int rc = keyring_load(&u->own, a->dir, "keyring");
@@ -310,8 +309,7 @@ static int verify_unlocked(struct audit *a, struct audit_report *r)
         return complain(rc == -ENOENT ? E_KEYRING : rc, u->state_path);
     if (!id_equal(keyring_vault(u->own), &u->vault.vault))
         return complain(E_STATE_FOREIGN, u->state_path);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), a->store);
-    rc = secret_get(&a->keys.sources, &u->vault.vault, prompt, false, &s, u->blamed);
+    rc = secret_of_vault(&a->keys.sources, &u->vault.vault, a->store, &s, u->blamed);
     if (rc)
         return complain(rc, u->blamed);
     rc = keyring_unlock(u->own, s.kind, s.bytes, s.len);

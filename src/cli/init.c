@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SHEET_ROOM 32768
+#define SHEET_ROOM 49152
 #define CONFIRM_TRIES 3
 
 struct init {
@@ -131,7 +131,7 @@ static void warn_of_place(const struct init *in)
     char path[PATH_MAX], folder[PATH_MAX];
 
     if (in->sheet_path && path_real(in->sheet_path, path) == 0 && synced_by(path, folder))
-        fprintf(stderr, _("ecluse: warning: %s seems to be synced: the recovery key must not stay there\n"), folder);
+        fprintf(stderr, _("ecluse: warning: %s seems to be synced: the recovery key must not stay there\n"), spelled(folder));
 }
 
 static int get_secrets(struct init *in)
@@ -296,10 +296,10 @@ static int run(struct init *in, int argc, char **argv)
     if (rc)
         return rc;
     id_format(&vault, id);
-    printf(_("Vault %s is ready in %s.\n"), id, in->store);
+    printf(_("Vault %s is ready in %s.\n"), id, spelled(in->store));
     if (in->sheet_path)
-        printf(_("The recovery key is in %s: print it, keep it safe, then delete the file.\n"), in->sheet_path);
-    printf(_("To work in it: ecluse mount %s FOLDER\n"), in->store);
+        printf(_("The recovery key is in %s: print it, keep it safe, then delete the file.\n"), spelled(in->sheet_path));
+    printf(_("To work in it: ecluse mount %s FOLDER\n"), shell_word(in->store));
     return EXIT_DONE;
 }
 

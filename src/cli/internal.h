@@ -11,6 +11,7 @@
 #include <ecluse/daemon.h>
 #include <ecluse/error.h>
 #include <ecluse/io.h>
+#include <ecluse/spell.h>
 #include <errno.h>
 #include <getopt.h>
 #include <libintl.h>
@@ -50,6 +51,13 @@ const char *words_for_forks(uint64_t count);
 /* One line of a list of devices: name, number and date of its last publication, and
  * the words that two people can compare. */
 void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phrase, bool own);
+
+/* --- spell.c: names of others, in one of four places, taken in turn ----------------- */
+
+/* As spell.h has it, for a sentence. */
+const char *spelled(const char *text);
+/* For a command that the user is to copy: quoted where a shell (or the terminal) needs it. */
+const char *shell_word(const char *text);
 
 /* --- words.c: figures as the language writes them, into `text` -------------------- */
 
@@ -125,6 +133,9 @@ int path_write_new(const char *path, const void *bytes, size_t len, enum fault_p
 struct secret { enum slot_kind kind; uint8_t *bytes; size_t len; };
 int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
                struct secret *out, char *blamed);
+/* The present one of a vault, which the question calls `shown`. */
+int secret_of_vault(const struct sources *s, const struct id128 *vault, const char *shown, struct secret *out,
+                    char *blamed);
 /* The content of a key file; what a program prints; the recovery key found in a file or
  * typed in. */
 int secret_keyfile(const char *path, struct secret *out, char *blamed);

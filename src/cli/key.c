@@ -74,12 +74,9 @@ bool key_find(const struct key_work *w, unsigned number, struct slot_info *out)
 
 static int get_secret(struct key_work *w)
 {
-    char prompt[PATH_MAX + 64];
-
     if (w->open.recovery || w->open.recovery_file)
         return secret_recovery(w->open.recovery_file, &w->given, w->vault.blamed);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), w->shown);
-    return secret_get(&w->open.sources, &w->vault.vault.vault, prompt, false, &w->given, w->vault.blamed);
+    return secret_of_vault(&w->open.sources, &w->vault.vault.vault, w->shown, &w->given, w->vault.blamed);
 }
 
 /* With one slot only, unless `slot` is 0. */

@@ -56,11 +56,9 @@ static int give_secret(void *ctx, const struct id128 *vault, enum slot_kind *kin
 {
     struct mounting *m = ctx;
     struct secret s;
-    char prompt[PATH_MAX + 64];
 
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), m->spec);
     int rc = m->kept.bytes ? secret_copy(&m->kept, &s)
-                           : secret_get(&m->options.sources, vault, prompt, false, &s, m->blamed);
+                           : secret_of_vault(&m->options.sources, vault, m->spec, &s, m->blamed);
     if (!rc && !m->kept.bytes)
         rc = secret_copy(&s, &m->kept);
     if (rc)
@@ -101,10 +99,10 @@ static void explain_older(const struct mounting *m, int error)
 {
     if (error == E_OLDER_STATE)
         fprintf(stderr, _("Nothing was changed. If the store is still being synced, wait and try again. If it was\n"
-                          "restored from a backup on purpose: ecluse accept --older %s\n"), m->spec);
+                          "restored from a backup on purpose: ecluse accept --older %s\n"), shell_word(m->spec));
     if (error == E_OTHER_VAULT)
         fprintf(stderr, _("Nothing was changed. If you put this vault here yourself: ecluse accept --other %s\n"),
-                m->spec);
+                shell_word(m->spec));
 }
 
 static void tell_ready(void *ctx)

@@ -145,11 +145,11 @@ int policy_broken(void)
     if (loaded != E_POLICY_BROKEN)
         return complain(loaded, POLICY_FILE);
     if (report.line && *report.word)
-        fprintf(stderr, _("ecluse: %s, line %u: %s: %s\n"), POLICY_FILE, report.line, report.word, policy_flaw_words(&report));
+        fprintf(stderr, _("ecluse: %s, line %u: %s: %s\n"), POLICY_FILE, report.line, spelled(report.word), policy_flaw_words(&report));
     else if (report.line)
         fprintf(stderr, _("ecluse: %s, line %u: %s\n"), POLICY_FILE, report.line, policy_flaw_words(&report));
     else
-        fprintf(stderr, _("ecluse: %s: %s\n"), report.word, policy_flaw_words(&report));
+        fprintf(stderr, _("ecluse: %s: %s\n"), spelled(report.word), policy_flaw_words(&report));
     return complain(E_POLICY_BROKEN, NULL);
 }
 

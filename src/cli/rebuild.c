@@ -44,29 +44,15 @@ bool rebuild_can_mend(int error)
 
 /* --- the question -------------------------------------------------------------------- */
 
-static void print_word(const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:@%+-";
-
-    if (*word && word[strspn(word, plain)] == '\0') {
-        fprintf(stderr, " %s", word);
-        return;
-    }
-    fputs(" '", stderr);
-    for (; *word; word++)
-        fprintf(stderr, *word == '\'' ? "'\\''" : "%c", *word);
-    fputc('\'', stderr);
-}
-
 void rebuild_explain(int argc, char **argv, bool helper, int error)
 {
     fprintf(stderr, "%s", _("Nothing was changed. The state can be rebuilt from the store. What this device has not\n"
                             "published is kept as far as it can be read, and the old files are kept too:\n"));
-    fprintf(stderr, helper ? "  %s" : "  ecluse mount --rebuild", argv[0]);
+    fprintf(stderr, "  %s", helper ? shell_word(argv[0]) : "ecluse mount --rebuild");
     if (error == E_KEYRING && !helper)
         fprintf(stderr, " --recovery-file %s", _("SHEET"));
     for (int k = 1; k < argc; k++)
-        print_word(argv[k]);
+        fprintf(stderr, " %s", shell_word(argv[k]));
     fputs(helper ? " -o rebuild\n" : "\n", stderr);
 }
 
@@ -151,14 +137,12 @@ static int check_header(struct work *w, const struct keyring *k)
 static int given_secret(struct work *w, struct secret *s)
 {
     const struct rebuild_request *r = w->r;
-    char prompt[PATH_MAX + 64];
 
     if (r->recovery_file)
         return secret_recovery(r->recovery_file, s, r->blamed);
     if (r->kept->bytes)
         return secret_copy(r->kept, s);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), r->shown);
-    int rc = secret_get(r->sources, &w->vault.vault, prompt, false, s, r->blamed);
+    int rc = secret_of_vault(r->sources, &w->vault.vault, r->shown, s, r->blamed);
     return rc ? rc : secret_copy(s, r->kept);
 }
 
@@ -304,7 +288,7 @@ static void report_device(const struct work *w, const struct rebuild_report *p)
         printf(_("  Staged segments that no file refers to, kept with the old files: %s (%s).\n"),
                figure(p->left), words_for_size(p->left_bytes, size));
     if (*p->damaged)
-        printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
+        printf(_("  The old files are in %s: delete them once nothing is missing.\n"), spelled(p->damaged));
 }
 
 /* An old store cannot be told by a device that has seen nothing. */
@@ -362,7 +346,7 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
     int code = EXIT_SYSTEM;
 
     if (error == E_STATE_IN_USE && !w->has_old) {
-        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), w->path);
+        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), spelled(w->path));
         return kind;
     }
     if (error != -EINTR)

@@ -77,7 +77,7 @@ static int run(struct recover *r, int argc, char **argv)
     rc = rebuild_run(&request);
     secret_drop(&kept);
     if (!rc)
-        printf(_("To work in it: ecluse mount %s FOLDER\n"), store);
+        printf(_("To work in it: ecluse mount %s FOLDER\n"), shell_word(store));
     return rc;
 }
 

@@ -64,7 +64,7 @@ static int write_page(const struct report *r, const struct report_facts *f)
     free(page);
     if (rc)
         return complain(rc, r->html);
-    fprintf(r->json ? stderr : stdout, _("The report is in %s.\n"), r->html);
+    fprintf(r->json ? stderr : stdout, _("The report is in %s.\n"), spelled(r->html));
     return EXIT_DONE;
 }
 

@@ -123,7 +123,7 @@ static void say_heads(const char *json)
 /* What the notification said, for as long as it holds. */
 static void say_event(const char *json, enum fs_event event, int error)
 {
-    char summary[256], sentence[PATH_MAX + 512], mountpoint[PATH_MAX];
+    char summary[256], sentence[5 * PATH_MAX], mountpoint[PATH_MAX];
 
     event_text(event, error, text(json, "mountpoint", mountpoint), summary, sizeof summary, sentence, sizeof sentence);
     /* TRANSLATORS: a warning: what happened, and what to do */
@@ -172,8 +172,8 @@ static void say(const char *json)
 {
     char value[PATH_MAX], words[WORDS_MAX];
 
-    printf("%s\n", text(json, "mountpoint", value));
-    line(_("Store"), text(json, "store", value));
+    printf("%s\n", spelled(text(json, "mountpoint", value)));
+    line(_("Store"), spelled(text(json, "store", value)));
     if (!number(json, "mounted")) {
         line(_("State"), _("unmounted; the last changes are being published"));
         return;

@@ -157,15 +157,13 @@ struct keyring *unlocked_keyring(const struct unlocked *u)
 
 static int with_state(struct unlocked *u, const struct key_options *k, const char *shown)
 {
-    char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
 
     int rc = unlocked_state(u, k);
     if (rc)
         return rc;
     struct keyring *keys = unlocked_keyring(u);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), shown);
-    rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
+    rc = secret_of_vault(&k->sources, &u->vault.vault, shown, &s, u->blamed);
     if (rc)
         return rc;
     rc = keyring_unlock(keys, s.kind, s.bytes, s.len);
