@@ -3,8 +3,8 @@
  * ecluse init: a new vault, and the recovery key in its owner's hands.
  *
  * The key exists nowhere but on the sheet, so the sheet's place is secured
- * before anything is made: a new file of mode 0600 whose space is reserved, or
- * the terminal.  The sheet is written before the store becomes a vault; with
+ * before anything is made: a new file of mode 0600 whose space is reserved (its
+ * name comes with its content), or the terminal.  The sheet is written before the store becomes a vault; with
  * --confirm one group of it is asked for as well, and whoever cannot read it
  * there has no vault that only the lost sheet could have saved.
  */
@@ -27,7 +27,8 @@ struct init {
     bool confirm;
     char state_dir[PATH_MAX], store[PATH_MAX];
     enum suite suite;
-    int sheet;                       /* descriptor, -1: the terminal */
+    struct output sheet;             /* without a path: the terminal */
+    bool saved;                      /* it is there */
     struct secret passphrase, key;
     char blamed[PATH_MAX];
 };
@@ -153,14 +154,11 @@ static int reserve_sheet(struct init *in)
 {
     if (!in->sheet_path)
         return EXIT_DONE;
-    in->sheet = open(in->sheet_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (in->sheet < 0)
-        return complain(-errno, in->sheet_path);
-    int rc = -posix_fallocate(in->sheet, 0, SHEET_ROOM);
+    int rc = output_begin(&in->sheet, in->sheet_path, 0600);
+    if (!rc)
+        rc = -posix_fallocate(in->sheet.fd, 0, SHEET_ROOM);
     if (rc == -EOPNOTSUPP || rc == -EINVAL)
         rc = 0;
-    if (rc)
-        unlink(in->sheet_path);
     return complain(rc, in->sheet_path);
 }
 
@@ -168,12 +166,13 @@ static int write_sheet(struct init *in, const char *text)
 {
     size_t len = strlen(text);
 
-    int rc = io_write_at(in->sheet, text, len, 0, FAULT_init);
-    if (!rc && ftruncate(in->sheet, (off_t)len))
+    int rc = io_write_at(in->sheet.fd, text, len, 0, FAULT_init);
+    if (!rc && ftruncate(in->sheet.fd, (off_t)len))
         rc = -errno;
-    if (!rc && fsync(in->sheet))
-        rc = -errno;
-    return rc ? rc : path_sync_parent(in->sheet_path, FAULT_init);
+    if (!rc)
+        rc = output_commit(&in->sheet, FAULT_init);
+    in->saved = !rc;
+    return rc;
 }
 
 static bool is_page(const char *path)
@@ -246,7 +245,7 @@ static int deliver_sheet(void *ctx, const uint8_t recovery[KEY_SIZE], const stru
                                          : sheet_text(recovery, vault, in->store);
     if (!text)
         return -ENOMEM;
-    int rc = in->sheet >= 0 ? write_sheet(in, text) : terminal_show(text);
+    int rc = in->sheet_path ? write_sheet(in, text) : terminal_show(text);
     secret_free(text);
     if (rc)
         snprintf(in->blamed, sizeof in->blamed, "%s", in->sheet_path ? in->sheet_path : "");
@@ -268,7 +267,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
 
     snprintf(in->blamed, sizeof in->blamed, "%s", in->store);
     int rc = vault_create(&o, recovery, vault);
-    if (rc && in->sheet >= 0)
+    if (rc && in->saved)
         unlink(in->sheet_path);
     return complain(rc, in->blamed);
 }
@@ -305,13 +304,12 @@ static int run(struct init *in, int argc, char **argv)
 
 int command_init(int argc, char **argv)
 {
-    struct init in = { .sheet = -1 };
+    struct init in = { .sheet.fd = -1 };
 
     int rc = run(&in, argc, argv);
     secret_drop(&in.passphrase);
     secret_drop(&in.key);
-    if (in.sheet >= 0)
-        close(in.sheet);
+    output_end(&in.sheet);
     free(in.sources.passfile);
     free(in.sources.extpass);
     free(in.keyfile);

@@ -117,9 +117,19 @@ int path_real(const char *path, char out[PATH_MAX]);
 bool path_within(const char *path, const char *outer);
 /* Syncs the directory in which `path`, which exists, is. */
 int path_sync_parent(const char *path, enum fault_point point);
-/* Makes the file `path`, mode 0600 and durable; -EEXIST when something is there. Whole or,
- * after an error, not at all. */
-int path_write_new(const char *path, const void *bytes, size_t len, enum fault_point point);
+
+/* --- output.c: a file for the user, whole or not at all ---------------------------------- */
+
+/* `straight`: a pipe, a device or /dev/stdout, which is written to as it is. */
+struct output { int fd; bool straight, named; char path[PATH_MAX], temp[PATH_MAX]; };
+/* `fd` is to be written to. -EEXIST when there is a file or a folder already. */
+int output_begin(struct output *o, const char *path, mode_t mode);
+/* Makes it durable and gives it its name; -EEXIST when that was taken meanwhile. */
+int output_commit(struct output *o, enum fault_point point);
+/* Always, after output_begin: what was not committed is gone. */
+void output_end(struct output *o);
+/* All three; mode 0600. */
+int output_write(const char *path, const void *bytes, size_t len, enum fault_point point);
 
 /* --- secret.c ------------------------------------------------------------------------------ */
 

@@ -12,6 +12,7 @@
 #include "policy.h"
 #include "report.h"
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { REPORT_HTML = 1024 };
 
@@ -55,16 +56,18 @@ static int check_file(const struct report *r, const struct report_facts *f)
 
 static int write_page(const struct report *r, const struct report_facts *f)
 {
+    struct stat st;
     char *page;
     size_t len;
 
     int rc = report_html(f, &page, &len);
     if (!rc)
-        rc = path_write_new(r->html, page, len, FAULT_other);
+        rc = output_write(r->html, page, len, FAULT_other);
     free(page);
     if (rc)
         return complain(rc, r->html);
-    fprintf(r->json ? stderr : stdout, _("The report is in %s.\n"), spelled(r->html));
+    if (lstat(r->html, &st) == 0 && S_ISREG(st.st_mode))   /* and not a pipe or /dev/stdout */
+        fprintf(r->json ? stderr : stdout, _("The report is in %s.\n"), spelled(r->html));
     return EXIT_DONE;
 }
 
