@@ -35,34 +35,14 @@ struct accept {
 
 static int parse(struct accept *a, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "older", no_argument, NULL, OPTION_OLDER },
-        { "other", no_argument, NULL, OPTION_OTHER },
-        { "yes", no_argument, NULL, OPTION_YES },
-        { "passfile", required_argument, NULL, OPTION_PASSFILE },
-        { "extpass", required_argument, NULL, OPTION_EXTPASS },
-        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
+    const struct option_place places[] = {
+        { "older", &a->older, NULL }, { "other", &a->other, NULL }, { "yes", &a->yes, NULL },
+        SOURCES_PLACES(a->sources), { "state", NULL, &a->state }, { 0 },
     };
-    int found, rc = EXIT_DONE;
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_OLDER: a->older = true; break;
-        case OPTION_OTHER: a->other = true; break;
-        case OPTION_YES: a->yes = true; break;
-        case OPTION_PASSFILE: rc = option_set(&a->sources.passfile, optarg); break;
-        case OPTION_EXTPASS: rc = option_set(&a->sources.extpass, optarg); break;
-        case OPTION_KEYFILE: rc = option_set(&a->sources.keyfile, optarg); break;
-        case OPTION_STATE: rc = option_set(&a->state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
+    int rc = options_take(argc, argv, places, 1, 1, _("one store is expected"));
     if (!rc && a->older + a->other != 1)
         rc = usage_error(argv[0], _("either “--older” or “--other” is expected"));
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one store is expected"));
     return rc ? rc : sources_check(&a->sources, argv[0]);
 }
 
@@ -242,9 +222,7 @@ int command_accept(int argc, char **argv)
     struct accept a = { 0 };
 
     int rc = run(&a, argc, argv);
-    free(a.sources.passfile);
-    free(a.sources.extpass);
-    free(a.sources.keyfile);
+    sources_free(&a.sources);
     free(a.state);
     return rc;
 }

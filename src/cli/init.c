@@ -310,8 +310,7 @@ int command_init(int argc, char **argv)
     secret_drop(&in.passphrase);
     secret_drop(&in.key);
     output_end(&in.sheet);
-    free(in.sources.passfile);
-    free(in.sources.extpass);
+    sources_free(&in.sources);
     free(in.keyfile);
     free(in.state);
     free(in.sheet_path);

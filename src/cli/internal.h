@@ -104,6 +104,13 @@ enum {
     OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
     OPTION_CROSS_MOUNTS, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY, OPTION_WITH, OPTION_PROBE,
 };
+/* An option of a command: a flag, or a value, which is copied. */
+struct option_place { const char *name; bool *flag; char **value; };
+#define SOURCES_PLACES(s) \
+    { "passfile", NULL, &(s).passfile }, { "extpass", NULL, &(s).extpass }, { "keyfile", NULL, &(s).keyfile }
+/* Takes them off the command line, whose words, at optind, are then so many, or else
+ * `expected` is said. `places` ends with zeros. EXIT_DONE or EXIT_USAGE. */
+int options_take(int argc, char **argv, const struct option_place *places, int least, int most, const char *expected);
 /* The number of a slot, once. EXIT_DONE, or EXIT_USAGE after saying why. */
 int slot_option(unsigned *slot, const char *command, const char *value);
 /* What getopt found wrong ('?' or ':'). */
@@ -152,6 +159,7 @@ int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_program(const char *command, struct secret *out);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
+void sources_free(struct sources *s);
 /* False too when its strength cannot be told (*bits: an error). */
 bool secret_is_weak(const struct secret *s, int *bits);
 int secret_copy(const struct secret *from, struct secret *to);

@@ -45,14 +45,7 @@ static const struct option tune_options[] = {
 
 const char *words_for_kind(enum slot_kind kind)
 {
-    switch (kind) {
-    case SLOT_PASSPHRASE: return _("passphrase");
-    case SLOT_RECOVERY: return _("recovery key");
-    case SLOT_KEYFILE: return _("key file");
-    case SLOT_COMMAND: return _("external command");
-    case SLOT_CREDENTIAL: return _("systemd credential");
-    }
-    return "";
+    return audit_value_words(audit_slot(kind));
 }
 
 const char *words_for_cost(struct kdf_cost cost, char text[COST_WORDS])

@@ -22,21 +22,11 @@ struct manifest_work {
     uint64_t left_out, foreign;
 };
 
-enum { MANIFEST_OUTPUT = 1024 };
-
 static int parse(struct manifest_work *m, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "output", required_argument, NULL, MANIFEST_OUTPUT },
-        { NULL, 0, NULL, 0 },
-    };
-    int found, rc = EXIT_DONE;
+    const struct option_place places[] = { { "output", NULL, &m->output }, { 0 } };
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1)
-        rc = found == MANIFEST_OUTPUT ? option_set(&m->output, optarg) : option_error(argc, argv, found);
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one store is expected"));
-    return rc;
+    return options_take(argc, argv, places, 1, 1, _("one store is expected"));
 }
 
 /* Where standard output goes, when that is a file. */

@@ -14,23 +14,9 @@ struct status { bool json; char *state; };
 
 static int parse(struct status *s, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "json", no_argument, NULL, OPTION_JSON },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
-    };
-    int found, rc = EXIT_DONE;
+    const struct option_place places[] = { { "json", &s->json, NULL }, { "state", NULL, &s->state }, { 0 } };
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_JSON: s->json = true; break;
-        case OPTION_STATE: rc = option_set(&s->state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
-    if (!rc && argc - optind > 1)
-        rc = usage_error(argv[0], _("one mountpoint is expected"));
-    return rc;
+    return options_take(argc, argv, places, 0, 1, _("one mountpoint is expected"));
 }
 
 /* --- words ------------------------------------------------------------------------- */

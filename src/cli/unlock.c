@@ -44,9 +44,7 @@ int key_options_check(const struct key_options *k, const char *command)
 
 void key_options_free(struct key_options *k)
 {
-    free(k->sources.passfile);
-    free(k->sources.extpass);
-    free(k->sources.keyfile);
+    sources_free(&k->sources);
     free(k->recovery_file);
     free(k->state);
 }
