@@ -140,12 +140,28 @@ static int by_pinentry(struct asking *a, const char *program)
 #define ZENITY(...) ((char *[]){ (char *)(uintptr_t)"zenity", __VA_ARGS__, NULL })
 #define WORD(text) ((char *)(uintptr_t)(text))
 
+/* To zenity, backslashes are escapes, and an underscore stands before a letter to press. */
+static const char *entry_text(const char *text, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (; *text && used + 3 < size; text++) {
+        if (*text == '\\' || *text == '_')
+            out[used++] = *text;
+        out[used++] = *text;
+    }
+    out[used] = '\0';
+    return out;
+}
+
 static int entry(const char *text, struct secret *s)
 {
+    char safe[2048];
+
     int rc = secret_new(s);
     ssize_t n = rc ? rc : external_run_words(ZENITY(WORD("--entry"), WORD("--hide-text"), WORD("--class=ecluse"),
                                                     WORD("--width=460"), WORD("--title"), WORD(_("Écluse: passphrase")),
-                                                    WORD("--text"), WORD(text)),
+                                                    WORD("--text"), WORD(entry_text(text, safe, sizeof safe))),
                                              s->bytes, PASSPHRASE_MAX + 2);
     if (n < 0)
         return (int)n;
@@ -153,7 +169,7 @@ static int entry(const char *text, struct secret *s)
     return 0;
 }
 
-/* 1: yes; E_NO_SECRET: no. */
+/* 1: yes; E_NO_SECRET: no, which is also what Enter and a closed window mean. */
 static int question(const char *text, const char *yes, const char *no)
 {
     uint8_t nothing[64];
@@ -162,7 +178,7 @@ static int question(const char *text, const char *yes, const char *no)
     snprintf(yes_label, sizeof yes_label, "--ok-label=%s", yes);
     snprintf(no_label, sizeof no_label, "--cancel-label=%s", no);
     ssize_t n = external_run_words(ZENITY(WORD("--question"), WORD("--no-markup"), WORD("--class=ecluse"),
-                                          WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")),
+                                          WORD("--default-cancel"), WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")),
                                           yes_label, no_label, WORD("--text"), WORD(text)),
                                    nothing, sizeof nothing);
     return n < 0 ? (int)n : 1;
@@ -199,7 +215,7 @@ static int by_zenity(struct asking *a)
         if (!rc && !a->secret.len)
             error = _("No passphrase was given.");
         else if (!rc && a->fresh && is_weak(&a->secret) &&
-                 question(weak_question(), _("Choose another one"), _("Use it all the same")) == 1)
+                 question(weak_question(), _("Use it all the same"), _("Choose another one")) != 1)
             error = _("Another passphrase:");
         else if (!rc && a->fresh)
             rc = entry_again(a, &error);

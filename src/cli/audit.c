@@ -79,7 +79,7 @@ static const struct words labels[] = {
     { "vault", N_("vault") }, { "bytes", N_("size") }, { "count", N_("number") }, { "why", N_("why") },
     { "with", N_("with") }, { "read_only", N_("read-only") }, { "seconds", N_("seconds") }, { "kind", N_("kind") },
     { "slot", N_("slot") },
-    { "memory_kib", N_("memory in KiB") }, { "passes", N_("passes") }, { "what", N_("what") },
+    { "memory_kib", N_("memory") }, { "passes", N_("passes") }, { "what", N_("what") },
     { "publications", N_("publications") }, { "kept", N_("kept") }, { "lost", N_("lost") },
     { "number", N_("number") }, { "objects", N_("objects") }, { "verdict", N_("verdict") }, { "keys", N_("keys") },
     { "read_data", N_("contents read") }, { "older", N_("older store") }, { "foreign", N_("foreign") },
@@ -136,6 +136,8 @@ static void show_fields(const struct audit_record *r)
             printf("%s", audit_value_words(r->fields[k].word));
         else if (strcmp(name, "bytes") == 0)
             printf("%s", words_for_size(r->fields[k].number, size));
+        else if (strcmp(name, "memory_kib") == 0)
+            printf("%s", words_for_size(r->fields[k].number * 1024, size));
         else
             printf("%llu", (unsigned long long)r->fields[k].number);
     }

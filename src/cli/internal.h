@@ -187,6 +187,8 @@ const char *strength_words(int bits);
 /* --- terminal.c, external.c ------------------------------------------------------------------ */
 
 bool terminal_here(void);
+/* Standard error is one that can go back to the start of a line. */
+bool terminal_redraws(void);
 /* Asks on the controlling terminal. Bytes read, or E_NO_TERMINAL, -EINTR… */
 ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size);
 int terminal_show(const char *text);

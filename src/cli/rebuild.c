@@ -240,7 +240,7 @@ static int show_progress(void *ctx, enum rebuild_phase phase, uint64_t done, uin
     };
     struct work *w = ctx;
 
-    if (isatty(STDERR_FILENO))
+    if (terminal_redraws())
         progress_show(&w->progress, _(names[phase]), done, total);
     else if (w->phase != (int)phase)
         fprintf(stderr, "%s\n", _(names[phase]));

@@ -134,13 +134,12 @@ static void tell_sizes(const struct report_facts *f, struct report_form *form)
 
     form->table(form, _("Objects by size, as their host sees them"), columns, ARRAY_SIZE(columns));
     for (unsigned k = 0; k <= REPORT_SIZES; k++) {
-        unsigned kib = 64u << k;
         if (!f->sizes[k])
             continue;
         if (k == REPORT_SIZES)
             snprintf(size, sizeof size, "%s", _("another, which ours do not have"));
         else
-            snprintf(size, sizeof size, kib < 1024 ? _("%u KiB") : _("%u MiB"), kib < 1024 ? kib : kib / 1024);
+            words_for_size(65536ull << k, size);
         form->row(form, (const char *const[]){ size, figure(f->sizes[k]) });
     }
     form->table_end(form);
