@@ -35,34 +35,14 @@ struct accept {
 
 static int parse(struct accept *a, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "older", no_argument, NULL, OPTION_OLDER },
-        { "other", no_argument, NULL, OPTION_OTHER },
-        { "yes", no_argument, NULL, OPTION_YES },
-        { "passfile", required_argument, NULL, OPTION_PASSFILE },
-        { "extpass", required_argument, NULL, OPTION_EXTPASS },
-        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
+    const struct option_place places[] = {
+        { "older", &a->older, NULL }, { "other", &a->other, NULL }, { "yes", &a->yes, NULL },
+        SOURCES_PLACES(a->sources), { "state", NULL, &a->state }, { 0 },
     };
-    int found, rc = EXIT_DONE;
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_OLDER: a->older = true; break;
-        case OPTION_OTHER: a->other = true; break;
-        case OPTION_YES: a->yes = true; break;
-        case OPTION_PASSFILE: rc = option_set(&a->sources.passfile, optarg); break;
-        case OPTION_EXTPASS: rc = option_set(&a->sources.extpass, optarg); break;
-        case OPTION_KEYFILE: rc = option_set(&a->sources.keyfile, optarg); break;
-        case OPTION_STATE: rc = option_set(&a->state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
+    int rc = options_take(argc, argv, places, 1, 1, _("one store is expected"));
     if (!rc && a->older + a->other != 1)
         rc = usage_error(argv[0], _("either “--older” or “--other” is expected"));
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one store is expected"));
     return rc ? rc : sources_check(&a->sources, argv[0]);
 }
 
@@ -90,7 +70,7 @@ static int ask_older(void *ctx, const struct fs_older *w)
     struct accept *a = ctx;
     char words[WORDS_MAX];
 
-    printf(_("The store %s lacks what this device has already seen:\n"), a->spec);
+    printf(_("The store %s lacks what this device has already seen:\n"), spelled(a->spec));
     if (w->publications)
         printf(_("  the last publications of this device: %s (the last one that is there: %s)\n"),
                figure(w->publications), words_for_time(w->until, words));
@@ -111,10 +91,7 @@ static int name_file(void *ctx, const char *path)
     if (!a->unreadable++)
         printf("%s", _("Files that cannot be read until their objects come back:\n"));
     if (a->unreadable <= FILES_NAMED) {
-        fputs("  ", stdout);
-        for (const unsigned char *c = (const unsigned char *)path; *c; c++)
-            printf(*c < 0x20 || *c == 0x7f ? "\\x%02x" : "%c", *c);
-        fputc('\n', stdout);
+        printf("  %s\n", spelled(path));
     }
     return 0;
 }
@@ -156,7 +133,7 @@ static int take_other(struct accept *a, struct vault_ref *v)
         return 0;
     }
     printf(_("At %s this device last saw another vault. If you did not move the stores yourself, whoever\n"
-             "hosts them exchanged them: answer no, or what you write would go into the wrong vault.\n\n"), a->spec);
+             "hosts them exchanged them: answer no, or what you write would go into the wrong vault.\n\n"), spelled(a->spec));
     rc = confirm(a, _("Is this the vault that belongs here? (yes/no) [no] "));
     if (!rc)
         rc = place_claim(v->state.dir, a->store);
@@ -173,10 +150,8 @@ static int take_other(struct accept *a, struct vault_ref *v)
 static int unlock(struct accept *a, struct vault_ref *v)
 {
     struct secret s;
-    char prompt[PATH_MAX + 64];
 
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), a->spec);
-    int rc = secret_get(&a->sources, &v->vault, prompt, false, &s, a->blamed);
+    int rc = secret_of_vault(&a->sources, &v->vault, a->spec, &s, a->blamed);
     if (rc)
         return rc;
     rc = vault_unlock(v, &s, WAY_OPENS, a->store, a->blamed);
@@ -245,9 +220,7 @@ int command_accept(int argc, char **argv)
     struct accept a = { 0 };
 
     int rc = run(&a, argc, argv);
-    free(a.sources.passfile);
-    free(a.sources.extpass);
-    free(a.sources.keyfile);
+    sources_free(&a.sources);
     free(a.state);
     return rc;
 }

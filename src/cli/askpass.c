@@ -14,6 +14,7 @@
 
 struct asking {
     const char *what;            /* the description */
+    char text[1024];             /* the same, when it was given */
     char *with;                  /* one means only */
     bool fresh, retry, probe;
     struct secret secret;
@@ -142,12 +143,28 @@ static int by_pinentry(struct asking *a, const char *program)
 #define ZENITY(...) ((char *[]){ (char *)(uintptr_t)"zenity", __VA_ARGS__, NULL })
 #define WORD(text) ((char *)(uintptr_t)(text))
 
+/* To zenity, backslashes are escapes, and an underscore stands before a letter to press. */
+static const char *entry_text(const char *text, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (; *text && used + 3 < size; text++) {
+        if (*text == '\\' || *text == '_')
+            out[used++] = *text;
+        out[used++] = *text;
+    }
+    out[used] = '\0';
+    return out;
+}
+
 static int entry(const char *text, struct secret *s)
 {
+    char safe[2048];
+
     int rc = secret_new(s);
     ssize_t n = rc ? rc : external_run_words(ZENITY(WORD("--entry"), WORD("--hide-text"), WORD("--class=ecluse"),
                                                     WORD("--width=460"), WORD("--title"), WORD(_("Écluse: passphrase")),
-                                                    WORD("--text"), WORD(text)),
+                                                    WORD("--text"), WORD(entry_text(text, safe, sizeof safe))),
                                              s->bytes, PASSPHRASE_MAX + 2);
     if (n < 0)
         return (int)n;
@@ -164,8 +181,8 @@ static int question(const char *text, const char *yes, const char *no)
     snprintf(yes_label, sizeof yes_label, "--ok-label=%s", yes);
     snprintf(no_label, sizeof no_label, "--cancel-label=%s", no);
     ssize_t n = external_run_words(ZENITY(WORD("--question"), WORD("--no-markup"), WORD("--class=ecluse"),
-                                          WORD("--width=460"), WORD("--default-cancel"), WORD("--title"),
-                                          WORD(_("Écluse: a weak passphrase")), yes_label, no_label, WORD("--text"), WORD(text)),
+                                          WORD("--default-cancel"), WORD("--width=460"), WORD("--title"), WORD(_("Écluse: a weak passphrase")),
+                                          yes_label, no_label, WORD("--text"), WORD(text)),
                                    nothing, sizeof nothing);
     return n < 0 ? (int)n : 1;
 }
@@ -273,7 +290,10 @@ static int parse(struct asking *a, int argc, char **argv)
         rc = usage_error(argv[0], _("one text is expected"));
     if (!rc && !a->probe && isatty(STDOUT_FILENO))
         rc = usage_error(argv[0], _("a passphrase is not shown on a terminal: it is for --extpass"));
-    a->what = optind < argc ? argv[optind] : a->fresh ? _("New passphrase:") : _("Passphrase:");
+    /* It may hold the name of a vault. */
+    if (optind < argc)
+        spell(argv[optind], a->text, sizeof a->text);
+    a->what = optind < argc ? a->text : a->fresh ? _("New passphrase:") : _("Passphrase:");
     return rc;
 }
 

@@ -79,7 +79,7 @@ static const struct words labels[] = {
     { "vault", N_("vault") }, { "bytes", N_("size") }, { "count", N_("number") }, { "why", N_("why") },
     { "with", N_("with") }, { "read_only", N_("read-only") }, { "seconds", N_("seconds") }, { "kind", N_("kind") },
     { "slot", N_("slot") },
-    { "memory_kib", N_("memory in KiB") }, { "passes", N_("passes") }, { "what", N_("what") },
+    { "memory_kib", N_("memory") }, { "passes", N_("passes") }, { "what", N_("what") },
     { "publications", N_("publications") }, { "kept", N_("kept") }, { "lost", N_("lost") },
     { "number", N_("number") }, { "objects", N_("objects") }, { "verdict", N_("verdict") }, { "keys", N_("keys") },
     { "read_data", N_("contents read") }, { "older", N_("older store") }, { "foreign", N_("foreign") },
@@ -136,6 +136,8 @@ static void show_fields(const struct audit_record *r)
             printf("%s", audit_value_words(r->fields[k].word));
         else if (strcmp(name, "bytes") == 0)
             printf("%s", words_for_size(r->fields[k].number, size));
+        else if (strcmp(name, "memory_kib") == 0)
+            printf("%s", words_for_size(r->fields[k].number * 1024, size));
         else
             printf("%llu", (unsigned long long)r->fields[k].number);
     }
@@ -186,9 +188,9 @@ int audit_complain(const char *store, const struct audit_report *r)
         return EXIT_DONE;
     fflush(stdout);
     if (r->harm == AUDIT_BROKEN)
-        fprintf(stderr, _("ecluse: %s: line %llu: %s\n"), store, (unsigned long long)r->line, words);
+        fprintf(stderr, _("ecluse: %s: line %llu: %s\n"), spelled(store), (unsigned long long)r->line, words);
     else
-        fprintf(stderr, _("ecluse: %s: %s\n"), store, words);
+        fprintf(stderr, _("ecluse: %s: %s\n"), spelled(store), words);
     return EXIT_INTEGRITY;
 }
 
@@ -302,7 +304,6 @@ static int show(struct audit *a)
 static int verify_unlocked(struct audit *a, struct audit_report *r)
 {
     struct unlocked *u = &a->vault;
-    char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
 
     int rc = keyring_load(&u->own, a->dir, "keyring");
@@ -310,10 +311,9 @@ static int verify_unlocked(struct audit *a, struct audit_report *r)
         return complain(rc == -ENOENT ? E_KEYRING : rc, u->state_path);
     if (!id_equal(keyring_vault(u->own), &u->vault.vault))
         return complain(E_STATE_FOREIGN, u->state_path);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), a->store);
     rc = unlocked_allowed(u, &a->keys, WAY_LOOKS);
     if (!rc)
-        rc = secret_get(&a->keys.sources, &u->vault.vault, prompt, false, &s, u->blamed);
+        rc = secret_of_vault(&a->keys.sources, &u->vault.vault, a->store, &s, u->blamed);
     if (rc)
         return complain(rc, u->blamed);
     const struct way way = { .keys = u->own, .secret = &s, .use = WAY_LOOKS, .dir = a->dir, .noted_later = true, .blamed = u->blamed };

@@ -253,7 +253,7 @@ static int read_manifest(struct check *k)
     int rc = k->manifest_path ? manifest_read(k->manifest_path, &k->manifest, &line) : 0;
     if (rc != E_FORMAT)
         return rc ? complain(rc, k->manifest_path) : EXIT_DONE;
-    fprintf(stderr, _("ecluse: %s: line %s is not one of a manifest\n"), k->manifest_path, figure(line));
+    fprintf(stderr, _("ecluse: %s: line %s is not one of a manifest\n"), spelled(k->manifest_path), figure(line));
     return EXIT_USAGE;
 }
 

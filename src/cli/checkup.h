@@ -91,7 +91,5 @@ void progress_clear(struct progress *p);
 void spell_json(FILE *out, const char *text);
 /* For a person: what would act on a terminal, or hide, as \xNN. */
 void spell_plain(FILE *out, const char *text);
-/* Would it be shown as it is? */
-bool spell_is_plain(const char *text);
 
 #endif

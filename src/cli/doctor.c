@@ -51,33 +51,13 @@ void doctor_say(struct doctor *d, const char *check, enum finding f, const char 
     d->count++;
 }
 
-static int parse(struct doctor *d, int argc, char **argv, char **state)
-{
-    static const struct option options[] = {
-        { "json", no_argument, NULL, OPTION_JSON },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
-    };
-    int found, rc = EXIT_DONE;
-
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_JSON: d->json = true; break;
-        case OPTION_STATE: rc = option_set(state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
-    if (!rc && argc - optind > 1)
-        rc = usage_error(argv[0], _("one store is expected"));
-    return rc;
-}
-
 int command_doctor(int argc, char **argv)
 {
     struct doctor d = { 0 };
     char *state = NULL;
+    const struct option_place places[] = { { "json", &d.json, NULL }, { "state", NULL, &state }, { 0 } };
 
-    int rc = parse(&d, argc, argv, &state);
+    int rc = options_take(argc, argv, places, 0, 1, _("one store is expected"));
     if (!rc) {
         d.state = state;
         printf("%s", d.json ? "{\"findings\": [" : "");

@@ -24,12 +24,12 @@ static void say_broken(struct doctor *d, const struct policy_report *r)
         doctor_say(d, "policy", FINDING_PROBLEM,
                    _("the policy cannot be read, so no vault opens (%s: %s): have an administrator make it a plain "
                      "file that everybody may read (chmod 644), in a folder that everybody may enter (chmod 755), "
-                     "neither of them a symbolic link"), r->word, error_sentence(r->error));
+                     "neither of them a symbolic link"), spelled(r->word), error_sentence(r->error));
         break;
     default:
         doctor_say(d, "policy", FINDING_PROBLEM,
                    _("the policy is not valid, so no vault opens (%s): have an administrator mend that line; "
-                     "“ecluse policy check” tells when it is right"), policy_flaw_place(r, place));
+                     "“ecluse policy check” tells when it is right"), spelled(policy_flaw_place(r, place)));
     }
 }
 

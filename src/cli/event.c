@@ -38,6 +38,9 @@ static const struct text texts[FS_EVENT_COUNT] = {
 void event_text(enum fs_event event, int error, const char *mountpoint, char *summary, size_t summary_size,
                 char *sentence, size_t sentence_size)
 {
+    char place[4 * PATH_MAX];    /* a thread of the daemon calls this */
+
+    spell(mountpoint, place, sizeof place);
     snprintf(summary, summary_size, "%s", _(texts[event].summary));
-    snprintf(sentence, sentence_size, _(texts[event].sentence), mountpoint, error ? error_sentence(error) : "");
+    snprintf(sentence, sentence_size, _(texts[event].sentence), place, error ? error_sentence(error) : "");
 }

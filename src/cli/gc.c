@@ -9,31 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPTION_NOW = 512 };
-
 struct gc { bool json, now; char *state; };
 
 static int parse(struct gc *g, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "json", no_argument, NULL, OPTION_JSON },
-        { "now", no_argument, NULL, OPTION_NOW },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
+    const struct option_place places[] = {
+        { "json", &g->json, NULL }, { "now", &g->now, NULL }, { "state", NULL, &g->state }, { 0 },
     };
-    int found, rc = EXIT_DONE;
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_JSON: g->json = true; break;
-        case OPTION_NOW: g->now = true; break;
-        case OPTION_STATE: rc = option_set(&g->state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one mountpoint, or the store of a mounted vault, is expected"));
-    return rc;
+    return options_take(argc, argv, places, 1, 1, _("one mountpoint, or the store of a mounted vault, is expected"));
 }
 
 /* By the mountpoint, else by the store. */

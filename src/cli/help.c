@@ -288,15 +288,26 @@ static void overview(void)
         "10 not permitted, 11 local state, 12 not mounted, 13 system, 14 some left out,\n15 policy.\n"));
 }
 
+/* What has no more to be said of than the overview does. */
+static bool needs_no_topic(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "version") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 int help_for(const char *command)
 {
+    if (strcmp(command, "unmount") == 0)
+        command = "umount";
     for (size_t k = 0; k < ARRAY_SIZE(topics); k++) {
         if (strcmp(command, topics[k].name) == 0) {
             printf("%s", _(topics[k].text));
             return EXIT_DONE;
         }
     }
-    return usage_error("", _("there is no command “%s”"), command);
+    if (!needs_no_topic(command))
+        return usage_error("", _("there is no command “%s”"), command);
+    overview();
+    return EXIT_DONE;
 }
 
 int command_help(int argc, char **argv)

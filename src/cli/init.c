@@ -3,8 +3,8 @@
  * ecluse init: a new vault, and the recovery key in its owner's hands.
  *
  * The key exists nowhere but on the sheet, so the sheet's place is secured
- * before anything is made: a new file of mode 0600 whose space is reserved, or
- * the terminal.  The sheet is written before the store becomes a vault; with
+ * before anything is made: a new file of mode 0600 whose space is reserved (its
+ * name comes with its content), or the terminal.  The sheet is written before the store becomes a vault; with
  * --confirm one group of it is asked for as well, and whoever cannot read it
  * there has no vault that only the lost sheet could have saved.
  */
@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SHEET_ROOM 32768
+#define SHEET_ROOM 49152
 #define CONFIRM_TRIES 3
 
 struct init {
@@ -27,7 +27,8 @@ struct init {
     bool confirm;
     char state_dir[PATH_MAX], store[PATH_MAX];
     enum suite suite;
-    int sheet;                       /* descriptor, -1: the terminal */
+    struct output sheet;             /* without a path: the terminal */
+    bool saved;                      /* it is there */
     struct secret passphrase, key;
     char blamed[PATH_MAX];
 };
@@ -138,7 +139,7 @@ static void warn_of_place(const struct init *in)
     char path[PATH_MAX], folder[PATH_MAX];
 
     if (in->sheet_path && path_real(in->sheet_path, path) == 0 && synced_by(path, folder))
-        fprintf(stderr, _("ecluse: warning: %s seems to be synced: the recovery key must not stay there\n"), folder);
+        fprintf(stderr, _("ecluse: warning: %s seems to be synced: the recovery key must not stay there\n"), spelled(folder));
 }
 
 static int get_secrets(struct init *in)
@@ -160,14 +161,11 @@ static int reserve_sheet(struct init *in)
 {
     if (!in->sheet_path)
         return EXIT_DONE;
-    in->sheet = open(in->sheet_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (in->sheet < 0)
-        return complain(-errno, in->sheet_path);
-    int rc = -posix_fallocate(in->sheet, 0, SHEET_ROOM);
+    int rc = output_begin(&in->sheet, in->sheet_path, 0600);
+    if (!rc)
+        rc = -posix_fallocate(in->sheet.fd, 0, SHEET_ROOM);
     if (rc == -EOPNOTSUPP || rc == -EINVAL)
         rc = 0;
-    if (rc)
-        unlink(in->sheet_path);
     return complain(rc, in->sheet_path);
 }
 
@@ -175,12 +173,13 @@ static int write_sheet(struct init *in, const char *text)
 {
     size_t len = strlen(text);
 
-    int rc = io_write_at(in->sheet, text, len, 0, FAULT_init);
-    if (!rc && ftruncate(in->sheet, (off_t)len))
+    int rc = io_write_at(in->sheet.fd, text, len, 0, FAULT_init);
+    if (!rc && ftruncate(in->sheet.fd, (off_t)len))
         rc = -errno;
-    if (!rc && fsync(in->sheet))
-        rc = -errno;
-    return rc ? rc : path_sync_parent(in->sheet_path, FAULT_init);
+    if (!rc)
+        rc = output_commit(&in->sheet, FAULT_init);
+    in->saved = !rc;
+    return rc;
 }
 
 static bool is_page(const char *path)
@@ -253,7 +252,7 @@ static int deliver_sheet(void *ctx, const uint8_t recovery[KEY_SIZE], const stru
                                          : sheet_text(recovery, vault, in->store);
     if (!text)
         return -ENOMEM;
-    int rc = in->sheet >= 0 ? write_sheet(in, text) : terminal_show(text);
+    int rc = in->sheet_path ? write_sheet(in, text) : terminal_show(text);
     secret_free(text);
     if (rc)
         snprintf(in->blamed, sizeof in->blamed, "%s", in->sheet_path ? in->sheet_path : "");
@@ -275,7 +274,7 @@ static int make(struct init *in, uint8_t *recovery, struct id128 *vault)
 
     snprintf(in->blamed, sizeof in->blamed, "%s", in->store);
     int rc = vault_create(&o, recovery, vault);
-    if (rc && in->sheet >= 0)
+    if (rc && in->saved)
         unlink(in->sheet_path);
     return complain(rc, in->blamed);
 }
@@ -303,27 +302,25 @@ static int run(struct init *in, int argc, char **argv)
     if (rc)
         return rc;
     id_format(&vault, id);
-    printf(_("Vault %s is ready in %s.\n"), id, in->store);
+    printf(_("Vault %s is ready in %s.\n"), id, spelled(in->store));
     if (in->sheet_path)
-        printf(_("The recovery key is in %s: print it, keep it safe, then delete the file.\n"), in->sheet_path);
+        printf(_("The recovery key is in %s: print it, keep it safe, then delete the file.\n"), spelled(in->sheet_path));
     if (only_recovery(in))
         rebuild_explain_keys(in->store, in->state ? in->state_dir : NULL);
     else
-        printf(_("To work in it: ecluse mount %s FOLDER\n"), in->store);
+        printf(_("To work in it: ecluse mount %s FOLDER\n"), shell_word(in->store));
     return EXIT_DONE;
 }
 
 int command_init(int argc, char **argv)
 {
-    struct init in = { .sheet = -1 };
+    struct init in = { .sheet.fd = -1 };
 
     int rc = run(&in, argc, argv);
     secret_drop(&in.passphrase);
     secret_drop(&in.key);
-    if (in.sheet >= 0)
-        close(in.sheet);
-    free(in.sources.passfile);
-    free(in.sources.extpass);
+    output_end(&in.sheet);
+    sources_free(&in.sources);
     free(in.keyfile);
     free(in.state);
     free(in.sheet_path);

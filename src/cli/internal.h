@@ -11,6 +11,7 @@
 #include <ecluse/daemon.h>
 #include <ecluse/error.h>
 #include <ecluse/io.h>
+#include <ecluse/spell.h>
 #include <errno.h>
 #include <getopt.h>
 #include <libintl.h>
@@ -50,6 +51,13 @@ const char *words_for_forks(uint64_t count);
 /* One line of a list of devices: name, number and date of its last publication, and
  * the words that two people can compare. */
 void say_device(uint64_t actor, uint64_t number, int64_t date, const char *phrase, bool own);
+
+/* --- spell.c: names of others, in one of four places, taken in turn ----------------- */
+
+/* As spell.h has it, for a sentence. */
+const char *spelled(const char *text);
+/* For a command that the user is to copy: quoted where a shell (or the terminal) needs it. */
+const char *shell_word(const char *text);
 
 /* --- words.c: figures as the language writes them, into `text` -------------------- */
 
@@ -96,6 +104,13 @@ enum {
     OPTION_PARTIAL, OPTION_OLDER, OPTION_OTHER, OPTION_YES, OPTION_SLOT, OPTION_DRY_RUN, OPTION_REMOVE_SOURCE,
     OPTION_CROSS_MOUNTS, OPTION_CONFIRM, OPTION_NEW, OPTION_RETRY, OPTION_WITH, OPTION_PROBE,
 };
+/* An option of a command: a flag, or a value, which is copied. */
+struct option_place { const char *name; bool *flag; char **value; };
+#define SOURCES_PLACES(s) \
+    { "passfile", NULL, &(s).passfile }, { "extpass", NULL, &(s).extpass }, { "keyfile", NULL, &(s).keyfile }
+/* Takes them off the command line, whose words, at optind, are then so many, or else
+ * `expected` is said. `places` ends with zeros. EXIT_DONE or EXIT_USAGE. */
+int options_take(int argc, char **argv, const struct option_place *places, int least, int most, const char *expected);
 /* The number of a slot, once. EXIT_DONE, or EXIT_USAGE after saying why. */
 int slot_option(unsigned *slot, const char *command, const char *value);
 /* What getopt found wrong ('?' or ':'). */
@@ -109,9 +124,19 @@ int path_real(const char *path, char out[PATH_MAX]);
 bool path_within(const char *path, const char *outer);
 /* Syncs the directory in which `path`, which exists, is. */
 int path_sync_parent(const char *path, enum fault_point point);
-/* Makes the file `path`, mode 0600 and durable; -EEXIST when something is there. Whole or,
- * after an error, not at all. */
-int path_write_new(const char *path, const void *bytes, size_t len, enum fault_point point);
+
+/* --- output.c: a file for the user, whole or not at all ---------------------------------- */
+
+/* `straight`: a pipe, a device or /dev/stdout, which is written to as it is. */
+struct output { int fd; bool straight, named; char path[PATH_MAX], temp[PATH_MAX]; };
+/* `fd` is to be written to. -EEXIST when there is a file or a folder already. */
+int output_begin(struct output *o, const char *path, mode_t mode);
+/* Makes it durable and gives it its name; -EEXIST when that was taken meanwhile. */
+int output_commit(struct output *o, enum fault_point point);
+/* Always, after output_begin: what was not committed is gone. */
+void output_end(struct output *o);
+/* All three; mode 0600. */
+int output_write(const char *path, const void *bytes, size_t len, enum fault_point point);
 
 /* --- secret.c ------------------------------------------------------------------------------ */
 
@@ -130,12 +155,16 @@ struct secret {
 };
 int secret_get(const struct sources *s, const struct id128 *vault, const char *prompt, bool confirm,
                struct secret *out, char *blamed);
+/* The present one of a vault, which the question calls `shown`. */
+int secret_of_vault(const struct sources *s, const struct id128 *vault, const char *shown, struct secret *out,
+                    char *blamed);
 /* The content of a key file; what a program prints; the recovery key found in a file or
  * typed in. */
 int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_program(const char *command, struct secret *out);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
+void sources_free(struct sources *s);
 /* False too when its strength cannot be told (*bits: an error). */
 bool secret_is_weak(const struct secret *s, int *bits);
 int secret_copy(const struct secret *from, struct secret *to);
@@ -163,6 +192,8 @@ const char *strength_words(int bits);
 /* --- terminal.c, external.c ------------------------------------------------------------------ */
 
 bool terminal_here(void);
+/* Standard error is one that can go back to the start of a line. */
+bool terminal_redraws(void);
 /* Asks on the controlling terminal. Bytes read, or E_NO_TERMINAL, -EINTR… */
 ssize_t terminal_ask(const char *prompt, bool echo, uint8_t *out, size_t size);
 int terminal_show(const char *text);

@@ -29,7 +29,7 @@ int keep_in_file(const char *path, struct secret *out, char *blamed)
     if (!out->bytes)
         return -ENOMEM;
     crypto_random(out->bytes, out->len);
-    int rc = path_write_new(path, out->bytes, out->len, FAULT_key_file);
+    int rc = output_write(path, out->bytes, out->len, FAULT_key_file);
     if (rc)
         secret_drop(out);
     return blamed_path(blamed, path, rc);
@@ -153,7 +153,7 @@ int keep_with_systemd(const char *path, const char *with_key, const struct id128
         rc = decrypt(name, &sealed, out);
     blamed_path(blamed, creds, rc);
     if (!rc)
-        rc = blamed_path(blamed, path, path_write_new(path, sealed.bytes, sealed.len, FAULT_key_file));
+        rc = blamed_path(blamed, path, output_write(path, sealed.bytes, sealed.len, FAULT_key_file));
     secret_drop(&sealed);
     if (rc)
         secret_drop(out);

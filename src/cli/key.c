@@ -45,20 +45,16 @@ static const struct option tune_options[] = {
 
 const char *words_for_kind(enum slot_kind kind)
 {
-    switch (kind) {
-    case SLOT_PASSPHRASE: return _("passphrase");
-    case SLOT_RECOVERY: return _("recovery key");
-    case SLOT_KEYFILE: return _("key file");
-    case SLOT_COMMAND: return _("external command");
-    case SLOT_CREDENTIAL: return _("systemd credential");
-    }
-    return "";
+    return audit_value_words(audit_slot(kind));
 }
 
 const char *words_for_cost(struct kdf_cost cost, char text[COST_WORDS])
 {
+    char memory[WORDS_MAX];
+
+    words_for_size((uint64_t)cost.memory_kib * 1024, memory);
     /* TRANSLATORS: what a try of a passphrase costs: memory, and how often it is gone through */
-    snprintf(text, COST_WORDS, _("%u MiB, %u passes"), cost.memory_kib / 1024, cost.passes);
+    snprintf(text, COST_WORDS, _("%s, %u passes"), memory, cost.passes);
     return text;
 }
 
@@ -74,12 +70,9 @@ bool key_find(const struct key_work *w, unsigned number, struct slot_info *out)
 
 static int get_secret(struct key_work *w)
 {
-    char prompt[PATH_MAX + 64];
-
     if (w->open.recovery || w->open.recovery_file)
         return secret_recovery(w->open.recovery_file, &w->given, w->vault.blamed);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), w->shown);
-    return secret_get(&w->open.sources, &w->vault.vault.vault, prompt, false, &w->given, w->vault.blamed);
+    return secret_of_vault(&w->open.sources, &w->vault.vault.vault, w->shown, &w->given, w->vault.blamed);
 }
 
 /* With one slot only, unless `slot` is 0. */

@@ -31,7 +31,7 @@ int key_save(struct key_work *w, enum audit_event event, const struct slot_info 
 /* The slot of that number. */
 bool key_find(const struct key_work *w, unsigned number, struct slot_info *out);
 const char *words_for_kind(enum slot_kind kind);
-#define COST_WORDS 64
+#define COST_WORDS 128
 const char *words_for_cost(struct kdf_cost cost, char text[COST_WORDS]);
 
 /* --- key_list.c, key_add.c ----------------------------------------------------------- */

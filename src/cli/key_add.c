@@ -136,14 +136,14 @@ static void explain(const struct key_work *w, const struct slot_info *made)
 
     printf(_("Slot %u (%s) opens the vault from now on.\n"), made->number, words_for_kind(made->kind));
     if (w->generate)
-        printf(_("The new key is in %s; there is no other copy.\n"), w->fresh.keyfile);
+        printf(_("The new key is in %s; there is no other copy.\n"), spelled(w->fresh.keyfile));
     if (!w->systemd)
         return;
     id_format(&w->vault.vault.vault, id);
     if (path_real(w->systemd, path))
         snprintf(path, sizeof path, "%s", w->systemd);
     printf(_("The unit that mounts the vault finds the credential with these lines:\n"));
-    printf("\n  [Service]\n  LoadCredentialEncrypted=ecluse.%s:%s\n", id, path);
+    printf("\n  [Service]\n  LoadCredentialEncrypted=ecluse.%s:%s\n", id, spelled(path));
 }
 
 static enum slot_kind kind_wanted(const struct key_work *w)
@@ -173,6 +173,6 @@ int key_add(struct key_work *w)
     if (!rc)
         explain(w, &made);
     else if (new_file(w))
-        fprintf(stderr, _("%s was made; “ecluse key test” tells whether it opens the vault.\n"), new_file(w));
+        fprintf(stderr, _("%s was made; “ecluse key test” tells whether it opens the vault.\n"), spelled(new_file(w)));
     return rc;
 }

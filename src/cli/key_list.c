@@ -7,19 +7,6 @@
  */
 #include "key.h"
 
-/* What programs read; part of the interface. */
-static const char *name_of(enum slot_kind kind)
-{
-    switch (kind) {
-    case SLOT_PASSPHRASE: return "passphrase";
-    case SLOT_RECOVERY: return "recovery";
-    case SLOT_KEYFILE: return "keyfile";
-    case SLOT_COMMAND: return "command";
-    case SLOT_CREDENTIAL: return "credential";
-    }
-    return "";
-}
-
 static void print_slot(const struct slot_info *s)
 {
     char text[COST_WORDS], date[WORDS_MAX];
@@ -47,7 +34,7 @@ static void print_json(const struct keyring *k, bool verified)
     printf("{\"vault\": \"%s\", \"authenticated\": %s, \"slots\": [", id, verified ? "true" : "false");
     for (size_t i = 0; keyring_slot(k, i, &s) == 0; i++) {
         printf("%s\n  {\"slot\": %u, \"kind\": \"%s\", \"memory_kib\": %u, \"passes\": %u, \"made\": %lld, \"label\": ",
-               i ? "," : "", s.number, name_of(s.kind), s.cost.memory_kib, s.cost.passes, (long long)s.made);
+               i ? "," : "", s.number, audit_slot(s.kind), s.cost.memory_kib, s.cost.passes, (long long)s.made);
         spell_json(stdout, s.label);
         putchar('}');
     }

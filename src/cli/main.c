@@ -89,6 +89,15 @@ static void have_standard_files(void)
         close(fd);
 }
 
+/* Also what a full disk refused a while ago. */
+static bool said_all(void)
+{
+    bool before = !ferror(stdout);
+
+    errno = 0;
+    return !fflush(stdout) && before;
+}
+
 int main(int argc, char **argv)
 {
     struct rlimit none = { 0, 0 };
@@ -106,7 +115,5 @@ int main(int argc, char **argv)
     audit_command("mount");
     const struct command *helper = argc > 0 ? find_helper(argv[0]) : NULL;
     rc = helper ? helper->run(argc, argv) : dispatch(argc, argv);
-    if (fflush(stdout) && !rc)
-        rc = complain(-errno, NULL);
-    return rc;
+    return said_all() || rc ? rc : complain(errno ? -errno : -EIO, NULL);
 }

@@ -4,7 +4,7 @@
  * “ecluse check --no-key --manifest”.
  *
  * Never into the store, which is to hold nothing but objects; a file that is there
- * already is not replaced; what was begun and failed is removed.
+ * already is not replaced; what was begun and failed, or was killed, leaves none.
  */
 #include "checkup.h"
 #include <ecluse/check.h>
@@ -15,27 +15,18 @@
 
 struct manifest_work {
     char *output;
+    struct output file;
     FILE *out;
     struct unlocked vault;
     struct progress progress;
     uint64_t left_out, foreign;
 };
 
-enum { MANIFEST_OUTPUT = 1024 };
-
 static int parse(struct manifest_work *m, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "output", required_argument, NULL, MANIFEST_OUTPUT },
-        { NULL, 0, NULL, 0 },
-    };
-    int found, rc = EXIT_DONE;
+    const struct option_place places[] = { { "output", NULL, &m->output }, { 0 } };
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1)
-        rc = found == MANIFEST_OUTPUT ? option_set(&m->output, optarg) : option_error(argc, argv, found);
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one store is expected"));
-    return rc;
+    return options_take(argc, argv, places, 1, 1, _("one store is expected"));
 }
 
 /* Where standard output goes, when that is a file. */
@@ -60,9 +51,10 @@ static int open_output(struct manifest_work *m, const char *command)
         return usage_error(command, _("the manifest must not lie inside the store"));
     if (!m->output)
         return EXIT_DONE;
-    int fd = open(m->output, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int rc = output_begin(&m->file, m->output, 0666);
+    int fd = rc ? -1 : fcntl(m->file.fd, F_DUPFD_CLOEXEC, 3);
     m->out = fd < 0 ? NULL : fdopen(fd, "w");
-    return m->out ? EXIT_DONE : complain(-errno, m->output);
+    return rc || !m->out ? complain(rc ? rc : -errno, m->output) : EXIT_DONE;
 }
 
 static int put(void *ctx, const char *line)
@@ -108,13 +100,9 @@ static int write_it(struct manifest_work *m)
     progress_clear(&m->progress);
     if (fflush(m->out) && !rc)
         rc = -errno;
-    if (m->output && fsync(fileno(m->out)) && errno != EINVAL && errno != EROFS && !rc)
-        rc = -errno;
     if (m->output && fclose(m->out) && !rc)
         rc = -errno;
-    if (rc && m->output)
-        unlink(m->output);
-    return rc;
+    return rc || !m->output ? rc : output_commit(&m->file, FAULT_other);
 }
 
 static int run(struct manifest_work *m, int argc, char **argv)
@@ -141,9 +129,10 @@ static int run(struct manifest_work *m, int argc, char **argv)
 
 int command_manifest(int argc, char **argv)
 {
-    struct manifest_work m = { 0 };
+    struct manifest_work m = { .file.fd = -1 };
 
     int rc = run(&m, argc, argv);
+    output_end(&m.file);
     unlocked_close(&m.vault);
     free(m.output);
     return rc;

@@ -145,7 +145,7 @@ int complain(int error, const char *subject)
     if (!error)
         return EXIT_DONE;
     if (subject && *subject)
-        fprintf(stderr, _("ecluse: %s: %s\n"), subject, error_sentence(error));
+        fprintf(stderr, _("ecluse: %s: %s\n"), spelled(subject), error_sentence(error));
     else
         fprintf(stderr, _("ecluse: %s\n"), error_sentence(error));
     return error_exit(error);
@@ -159,7 +159,7 @@ int usage_error(const char *command, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fprintf(stderr, _("ecluse: %s\n"), text);
+    fprintf(stderr, _("ecluse: %s\n"), spelled(text));
     if (*command)
         fprintf(stderr, _("See “ecluse help %s”.\n"), command);
     else

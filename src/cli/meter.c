@@ -21,13 +21,6 @@ static int64_t ms_between(const struct timespec *from, const struct timespec *to
     return (to->tv_sec - from->tv_sec) * 1000 + (to->tv_nsec - from->tv_nsec) / 1000000;
 }
 
-/* The terminal can go back to the start of a line. */
-static bool can_redraw(void)
-{
-    const char *term = getenv("TERM");
-    return isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
-}
-
 static unsigned width(void)
 {
     struct winsize w;
@@ -122,7 +115,7 @@ void meter_show(struct meter *m)
     int64_t ms = ms_between(&m->shown, &now);
     if (ms < REDRAW_MS)        /* nearly always; asking the terminal takes longer */
         return;
-    bool redraw = can_redraw();
+    bool redraw = terminal_redraws();
     if (!redraw && ms < LINE_MS)
         return;
     m->shown = now;

@@ -55,10 +55,7 @@ static void close_inherited(const struct mounting *m)
 static int unlock(void *ctx, const struct id128 *vault, struct keyring *keys, int dir)
 {
     struct mounting *m = ctx;
-    char prompt[PATH_MAX + 64];
-
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), m->spec);
-    int rc = m->kept.bytes ? 0 : secret_get(&m->options.sources, vault, prompt, false, &m->kept, m->blamed);
+    int rc = m->kept.bytes ? 0 : secret_of_vault(&m->options.sources, vault, m->spec, &m->kept, m->blamed);
     return rc ? rc : way_open(&(struct way){ .keys = keys, .secret = &m->kept, .dir = dir, .blamed = m->blamed });
 }
 
@@ -86,10 +83,10 @@ static void explain_older(const struct mounting *m, int error)
 {
     if (error == E_OLDER_STATE)
         fprintf(stderr, _("Nothing was changed. If the store is still being synced, wait and try again. If it was\n"
-                          "restored from a backup on purpose: ecluse accept --older %s\n"), m->spec);
+                          "restored from a backup on purpose: ecluse accept --older %s\n"), shell_word(m->spec));
     if (error == E_OTHER_VAULT)
         fprintf(stderr, _("Nothing was changed. If you put this vault here yourself: ecluse accept --other %s\n"),
-                m->spec);
+                shell_word(m->spec));
 }
 
 static void tell_ready(void *ctx)

@@ -182,13 +182,35 @@ int mount_options_parse(struct mount_options *o, const char *text, bool sloppy)
 
 void mount_options_free(struct mount_options *o)
 {
-    free(o->sources.passfile);
-    free(o->sources.extpass);
-    free(o->sources.keyfile);
+    sources_free(&o->sources);
     free(o->state);
     free(o->fsname);
     free(o->notify);
     free(o->recovery_file);
+}
+
+#define PLACES_MAX 12u
+
+int options_take(int argc, char **argv, const struct option_place *places, int least, int most, const char *expected)
+{
+    struct option options[PLACES_MAX + 1] = { 0 };
+    int found, rc = EXIT_DONE;
+
+    for (size_t k = 0; k < PLACES_MAX && places[k].name; k++)
+        options[k] = (struct option){ places[k].name, places[k].flag ? no_argument : required_argument, NULL,
+                                      OPTION_STATE + (int)k };
+    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        const struct option_place *p = places + (found - OPTION_STATE);
+        if (found < OPTION_STATE)
+            rc = option_error(argc, argv, found);
+        else if (p->flag)
+            *p->flag = true;
+        else
+            rc = option_set(p->value, optarg);
+    }
+    if (!rc && (argc - optind < least || argc - optind > most))
+        rc = usage_error(argv[0], "%s", expected);
+    return rc;
 }
 
 _Static_assert(SLOT_LIMIT <= 9, "the number of a slot is one digit");

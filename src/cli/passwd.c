@@ -214,9 +214,7 @@ int command_passwd(int argc, char **argv)
     struct passwd p = { 0 };
 
     int rc = run(&p, argc, argv);
-    free(p.old.passfile);
-    free(p.old.extpass);
-    free(p.old.keyfile);
+    sources_free(&p.old);
     free(p.new.passfile);
     free(p.recovery_file);
     free(p.add_keyfile);

@@ -3,7 +3,6 @@
  * Paths as the user types them, made absolute and real.
  */
 #include "internal.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -68,20 +67,4 @@ int path_sync_parent(const char *path, enum fault_point point)
         slash++;
     *slash = '\0';
     return io_sync_dir_path(real, point);
-}
-
-int path_write_new(const char *path, const void *bytes, size_t len, enum fault_point point)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    int rc = io_write_at(fd, bytes, len, 0, point);
-    if (!rc)
-        rc = io_sync(fd, point);
-    if (!rc)
-        rc = path_sync_parent(path, point);
-    close(fd);
-    if (rc)
-        unlink(path);
-    return rc;
 }

@@ -28,6 +28,7 @@
 
 #define LINE_ROOM 8192u
 #define PATIENCE_SECONDS 10
+#define END_STEPS 100u           /* two seconds */
 #define CANCELED 99u
 #define FULLY_CANCELED 198u      /* by Escape or by closing the window */
 #define NOT_CONFIRMED 114u
@@ -261,14 +262,29 @@ int pinentry_confirm(struct pinentry *p)
     return n < 0 ? (int)n : 1;
 }
 
+/* One that ignores its end is killed. */
+static void reap(pid_t pid)
+{
+    static const struct timespec step = { .tv_nsec = 20000000 };
+
+    kill(pid, SIGTERM);
+    for (unsigned k = 0; k < END_STEPS; k++) {
+        pid_t got = waitpid(pid, NULL, WNOHANG);
+        if (got == pid || (got < 0 && errno != EINTR))
+            return;
+        nanosleep(&step, NULL);
+    }
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 void pinentry_end(struct pinentry *p)
 {
     if (p->fd >= 0)
         close(p->fd);
     if (p->pid)
-        kill(p->pid, SIGTERM);
-    while (p->pid && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+        reap(p->pid);
     secret_free(p->line);
     *p = (struct pinentry){ .fd = -1 };
 }

@@ -170,7 +170,7 @@ int policy_broken(void)
 
     if (loaded != E_POLICY_BROKEN)
         return complain(loaded, POLICY_FILE);
-    fprintf(stderr, _("ecluse: %s\n"), policy_flaw_place(&report, place));
+    fprintf(stderr, _("ecluse: %s\n"), spelled(policy_flaw_place(&report, place)));
     return complain(E_POLICY_BROKEN, NULL);
 }
 

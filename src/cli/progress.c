@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
  * How far a long command is: one line on standard error, ten times a second at
- * most, and nothing when that is no terminal.
+ * most, and nothing when that is no terminal, or one that cannot.
  */
 #include "checkup.h"
-#include <unistd.h>
 
 #define PROGRESS_MS 100
 
@@ -22,7 +21,7 @@ static bool too_soon(struct progress *p)
 
 void progress_show(struct progress *p, const char *label, uint64_t done, uint64_t total)
 {
-    if (!isatty(STDERR_FILENO) || (label == p->label && too_soon(p)))
+    if (!terminal_redraws() || (label == p->label && too_soon(p)))
         return;
     p->label = label;
     p->drawn = true;

@@ -44,29 +44,15 @@ bool rebuild_can_mend(int error)
 
 /* --- the question -------------------------------------------------------------------- */
 
-static void print_word(FILE *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:@%+-";
-
-    if (*word && word[strspn(word, plain)] == '\0') {
-        fprintf(out, " %s", word);
-        return;
-    }
-    fputs(" '", out);
-    for (; *word; word++)
-        fprintf(out, *word == '\'' ? "'\\''" : "%c", *word);
-    fputc('\'', out);
-}
-
 void rebuild_explain(int argc, char **argv, bool helper, int error)
 {
     fprintf(stderr, "%s", _("Nothing was changed. The state can be rebuilt from the store. What this device has not\n"
                             "published is kept as far as it can be read, and the old files are kept too:\n"));
-    fprintf(stderr, helper ? "  %s" : "  ecluse mount --rebuild", argv[0]);
+    fprintf(stderr, "  %s", helper ? shell_word(argv[0]) : "ecluse mount --rebuild");
     if (error == E_KEYRING && !helper)
         fprintf(stderr, " --recovery-file %s", _("SHEET"));
     for (int k = 1; k < argc; k++)
-        print_word(stderr, argv[k]);
+        fprintf(stderr, " %s", shell_word(argv[k]));
     fputs(helper ? " -o rebuild\n" : "\n", stderr);
 }
 
@@ -153,14 +139,12 @@ static int check_header(struct work *w, const struct keyring *k)
 static int given_secret(struct work *w, struct secret *s)
 {
     const struct rebuild_request *r = w->r;
-    char prompt[PATH_MAX + 64];
 
     if (r->recovery_file)
         return secret_recovery(r->recovery_file, s, r->blamed);
     if (r->kept->bytes)
         return secret_copy(r->kept, s);
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), r->shown);
-    int rc = secret_get(r->sources, &w->vault.vault, prompt, false, s, r->blamed);
+    int rc = secret_of_vault(r->sources, &w->vault.vault, r->shown, s, r->blamed);
     return rc ? rc : secret_copy(s, r->kept);
 }
 
@@ -262,7 +246,7 @@ static int show_progress(void *ctx, enum rebuild_phase phase, uint64_t done, uin
     };
     struct work *w = ctx;
 
-    if (isatty(STDERR_FILENO))
+    if (terminal_redraws())
         progress_show(&w->progress, _(names[phase]), done, total);
     else if (w->phase != (int)phase)
         fprintf(stderr, "%s\n", _(names[phase]));
@@ -310,7 +294,7 @@ static void report_device(const struct work *w, const struct rebuild_report *p)
         printf(_("  Staged segments that no file refers to, kept with the old files: %s (%s).\n"),
                figure(p->left), words_for_size(p->left_bytes, size));
     if (*p->damaged)
-        printf(_("  The old files are in %s: delete them once nothing is missing.\n"), p->damaged);
+        printf(_("  The old files are in %s: delete them once nothing is missing.\n"), spelled(p->damaged));
 }
 
 /* What the user must do before the next mount, which takes no recovery key. */
@@ -324,13 +308,9 @@ void rebuild_explain_keys(const char *store, const char *state)
     /* TRANSLATORS: kinds of key slots, as in “ecluse key list” */
     printf(_("Before the next mount add a way in that it allows (%s), while the vault is not mounted:\n"), kinds);
     printf("  ecluse key add --recovery-file %s", _("SHEET"));
-    if (state) {
-        print_word(stdout, "--state");
-        print_word(stdout, state);
-    }
-    printf(" …");
-    print_word(stdout, store);
-    printf("\n");
+    if (state)
+        printf(" --state %s", shell_word(state));
+    printf(" … %s\n", shell_word(store));
 }
 
 /* An old store cannot be told by a device that has seen nothing. */
@@ -393,7 +373,7 @@ static int complain_of_rebuild(const struct work *w, int error, const struct reb
     int code = EXIT_SYSTEM;
 
     if (error == E_STATE_IN_USE && !w->has_old) {
-        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), w->path);
+        fprintf(stderr, _("ecluse: %s: another recovery of this vault is at work\n"), spelled(w->path));
         return kind;
     }
     if (error != -EINTR)

@@ -19,30 +19,12 @@ struct recover {
 
 static int parse(struct recover *r, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "recovery-file", required_argument, NULL, OPTION_RECOVERY_FILE },
-        { "passfile", required_argument, NULL, OPTION_PASSFILE },
-        { "extpass", required_argument, NULL, OPTION_EXTPASS },
-        { "keyfile", required_argument, NULL, OPTION_KEYFILE },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { "partial", no_argument, NULL, OPTION_PARTIAL },
-        { NULL, 0, NULL, 0 },
+    const struct option_place places[] = {
+        SOURCES_PLACES(r->sources), { "recovery-file", NULL, &r->recovery_file }, { "state", NULL, &r->state },
+        { "partial", &r->partial, NULL }, { 0 },
     };
-    int found, rc = EXIT_DONE;
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_RECOVERY_FILE: rc = option_set(&r->recovery_file, optarg); break;
-        case OPTION_PASSFILE: rc = option_set(&r->sources.passfile, optarg); break;
-        case OPTION_EXTPASS: rc = option_set(&r->sources.extpass, optarg); break;
-        case OPTION_KEYFILE: rc = option_set(&r->sources.keyfile, optarg); break;
-        case OPTION_STATE: rc = option_set(&r->state, optarg); break;
-        case OPTION_PARTIAL: r->partial = true; break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one store is expected"));
+    int rc = options_take(argc, argv, places, 1, 1, _("one store is expected"));
     return rc ? rc : sources_check(&r->sources, argv[0]);
 }
 
@@ -80,7 +62,7 @@ static int run(struct recover *r, int argc, char **argv)
     bool only_recovery = kept.kind == SLOT_RECOVERY;
     secret_drop(&kept);
     if (!rc && !only_recovery)
-        printf(_("To work in it: ecluse mount %s FOLDER\n"), store);
+        printf(_("To work in it: ecluse mount %s FOLDER\n"), shell_word(store));
     return rc;
 }
 
@@ -89,9 +71,7 @@ int command_recover(int argc, char **argv)
     struct recover r = { 0 };
 
     int rc = run(&r, argc, argv);
-    free(r.sources.passfile);
-    free(r.sources.extpass);
-    free(r.sources.keyfile);
+    sources_free(&r.sources);
     free(r.recovery_file);
     free(r.state);
     return rc;

@@ -12,33 +12,18 @@
 #include "policy.h"
 #include "report.h"
 #include <stdlib.h>
-
-enum { REPORT_HTML = 1024 };
+#include <sys/stat.h>
 
 struct report { char *html, *state; bool json; const char *store; };
 
 static int parse(struct report *r, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "html", required_argument, NULL, REPORT_HTML },
-        { "json", no_argument, NULL, OPTION_JSON },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
+    const struct option_place places[] = {
+        { "html", NULL, &r->html }, { "json", &r->json, NULL }, { "state", NULL, &r->state }, { 0 },
     };
-    int found, rc = EXIT_DONE;
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case REPORT_HTML: rc = option_set(&r->html, optarg); break;
-        case OPTION_JSON: r->json = true; break;
-        case OPTION_STATE: rc = option_set(&r->state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
-    if (!rc && argc - optind != 1)
-        rc = usage_error(argv[0], _("one store is expected"));
-    if (!rc)
-        r->store = argv[optind];
+    int rc = options_take(argc, argv, places, 1, 1, _("one store is expected"));
+    r->store = rc ? NULL : argv[optind];
     return rc;
 }
 
@@ -55,16 +40,18 @@ static int check_file(const struct report *r, const struct report_facts *f)
 
 static int write_page(const struct report *r, const struct report_facts *f)
 {
+    struct stat st;
     char *page;
     size_t len;
 
     int rc = report_html(f, &page, &len);
     if (!rc)
-        rc = path_write_new(r->html, page, len, FAULT_other);
+        rc = output_write(r->html, page, len, FAULT_other);
     free(page);
     if (rc)
         return complain(rc, r->html);
-    fprintf(r->json ? stderr : stdout, _("The report is in %s.\n"), r->html);
+    if (lstat(r->html, &st) == 0 && S_ISREG(st.st_mode))   /* and not a pipe or /dev/stdout */
+        fprintf(r->json ? stderr : stdout, _("The report is in %s.\n"), spelled(r->html));
     return EXIT_DONE;
 }
 

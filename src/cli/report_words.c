@@ -40,26 +40,9 @@ static void say(struct report_form *form, bool warning, const char *format, ...)
     form->say(form, text, warning);
 }
 
-/* Text of others, safe to show; the caller frees. */
-static char *spelled(const char *text)
-{
-    char *out = NULL;
-    size_t len;
-    FILE *f = open_memstream(&out, &len);
-
-    if (!f)
-        return NULL;
-    spell_plain(f, text);
-    fclose(f);
-    return out;
-}
-
 static void item_spelled(struct report_form *form, const char *label, const char *text)
 {
-    char *safe = spelled(text);
-
-    form->item(form, label, safe ? safe : "");
-    free(safe);
+    form->item(form, label, spelled(text));
 }
 
 const char *report_title(void)
@@ -151,13 +134,12 @@ static void tell_sizes(const struct report_facts *f, struct report_form *form)
 
     form->table(form, _("Objects by size, as their host sees them"), columns, ARRAY_SIZE(columns));
     for (unsigned k = 0; k <= REPORT_SIZES; k++) {
-        unsigned kib = 64u << k;
         if (!f->sizes[k])
             continue;
         if (k == REPORT_SIZES)
             snprintf(size, sizeof size, "%s", _("another, which ours do not have"));
         else
-            snprintf(size, sizeof size, kib < 1024 ? _("%u KiB") : _("%u MiB"), kib < 1024 ? kib : kib / 1024);
+            words_for_size(65536ull << k, size);
         form->row(form, (const char *const[]){ size, figure(f->sizes[k]) });
     }
     form->table_end(form);
@@ -258,12 +240,10 @@ static void tell_slots(const struct report_facts *f, struct report_form *form)
     }
     form->table(form, _("Key slots of this device"), columns, ARRAY_SIZE(columns));
     for (size_t k = 0; keyring_slot(f->vault.own, k, &s) == 0; k++) {
-        char *label = spelled(s.label);
         snprintf(number, sizeof number, "%u", s.number);
         form->row(form, (const char *const[]){ number, words_for_kind(s.kind),
                                                s.cost.passes ? words_for_cost(s.cost, cost) : _("it cannot be guessed"),
-                                               s.made ? words_for_time(s.made, date) : "–", label ? label : "" });
-        free(label);
+                                               s.made ? words_for_time(s.made, date) : "–", spelled(s.label) });
     }
     form->table_end(form);
     form->say(form, _("Not authenticated: this is what the file says, read without a secret. “ecluse key list --passfile F” "

@@ -23,6 +23,14 @@ int sources_check(const struct sources *s, const char *command)
     return EXIT_DONE;
 }
 
+void sources_free(struct sources *s)
+{
+    free(s->passfile);
+    free(s->extpass);
+    free(s->keyfile);
+    *s = (struct sources){ 0 };
+}
+
 void secret_drop(struct secret *s)
 {
     secret_free(s->bytes);
@@ -227,7 +235,7 @@ static void warn_of_weakness(const struct secret *s, const char *from)
     int bits;
 
     if (secret_is_weak(s, &bits))
-        fprintf(stderr, _("ecluse: warning: the passphrase from “%s” is weak\n"), from);
+        fprintf(stderr, _("ecluse: warning: the passphrase from “%s” is weak\n"), spelled(from));
 }
 
 /* Twice, until both are the same; an empty second one begins anew. */
@@ -270,6 +278,15 @@ int secret_get(const struct sources *s, const struct id128 *vault, const char *p
         return ask_confirmed(prompt, out);
     int rc = from_credentials(vault, out, blamed);
     return rc == -ENOENT ? ask(prompt, out) : rc;
+}
+
+int secret_of_vault(const struct sources *s, const struct id128 *vault, const char *shown, struct secret *out,
+                    char *blamed)
+{
+    char prompt[5 * PATH_MAX];
+
+    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), spelled(shown));
+    return secret_get(s, vault, prompt, false, out, blamed);
 }
 
 /* --- the recovery key --------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 #include "internal.h"
 #include <stdio.h>
 
-#define TEXT_MAX 4096u
+#define TEXT_MAX (5u * PATH_MAX)
 
 char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, const char *store)
 {
@@ -24,7 +24,7 @@ char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, co
         _("ÉCLUSE — RECOVERY KEY\n"
           "\n"
           "Vault:    %s\n"
-          "Store:    %.512s\n"
+          "Store:    %s\n"
           "Made on:  %s\n"
           "\n"
           "    %s\n"
@@ -39,7 +39,7 @@ char *sheet_text(const uint8_t recovery[KEY_SIZE], const struct id128 *vault, co
           "  * Never send it by email and never put it in the cloud.\n"
           "\n"
           "To choose a new passphrase with it:   ecluse passwd --recovery STORE\n"),
-        id, store, words_for_time(time(NULL), when), key);
+        id, spelled(store), words_for_time(time(NULL), when), key);
     secret_wipe(key, sizeof key);
     if (len > 0 && (size_t)len < TEXT_MAX)
         return text;

@@ -12,7 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define PAGE_MAX 32768u
+#define PAGE_MAX 49152u    /* the longest path, each byte spelled, and more than all else */
 #define MODULES_MAX 128u    /* a side of the code: 33 for this text */
 #define QUIET 4             /* the empty edge that readers want, in modules */
 
@@ -120,17 +120,16 @@ static void put_item(struct page *p, const char *label, const char *value)
 
 static void put_head(struct page *p, const struct id128 *vault, const char *store)
 {
-    char id[ID_TEXT], when[WORDS_MAX], place[512];
+    char id[ID_TEXT], when[WORDS_MAX];
 
     id_format(vault, id);
-    snprintf(place, sizeof place, "%.511s", store);
     /* TRANSLATORS: the code of your language: fr, en… */
     put(p, "<!DOCTYPE html>\n<html lang=\"%s\">\n<meta charset=\"utf-8\">\n"
            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>%s</title>\n<style>\n%s</style>\n"
            "<h1>%s</h1>\n<dl>\n", _("en"), _("Écluse: recovery key"), style, _("Écluse: recovery key"));
     put_item(p, _("Vault"), id);
-    put_item(p, _("Store"), place);
+    put_item(p, _("Store"), spelled(store));
     put_item(p, _("Made on"), words_for_time(time(NULL), when));
     put(p, "</dl>\n");
 }

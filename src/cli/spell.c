@@ -1,80 +1,75 @@
 /* SPDX-License-Identifier: LiLiQ-Rplus-1.1 */
 /*
- * Names that others chose, written so that neither a terminal nor a parser is fooled.
+ * Names that others chose, in what the command line says: in sentences, in JSON, and in
+ * commands that the user is to copy.
  */
 #include "checkup.h"
+#include <stdio.h>
 
-/* Length of the valid UTF-8 sequence at s and its code point; 0 when there is none. */
-static size_t decode(const unsigned char *s, uint32_t *code)
-{
-    static const struct { unsigned char mask, lead; size_t len; uint32_t least; } form[] = {
-        { 0x80, 0x00, 1, 0 }, { 0xe0, 0xc0, 2, 0x80 }, { 0xf0, 0xe0, 3, 0x800 }, { 0xf8, 0xf0, 4, 0x10000 },
-    };
-    for (size_t k = 0; k < ARRAY_SIZE(form); k++) {
-        if ((s[0] & form[k].mask) != form[k].lead)
-            continue;
-        *code = s[0] & (unsigned char)~form[k].mask;
-        for (size_t i = 1; i < form[k].len; i++) {
-            if ((s[i] & 0xc0) != 0x80)   /* also ends at the NUL */
-                return 0;
-            *code = *code << 6 | (s[i] & 0x3f);
-        }
-        bool surrogate = *code >= 0xd800 && *code <= 0xdfff;
-        return *code < form[k].least || *code > 0x10ffff || surrogate ? 0 : form[k].len;
-    }
-    return 0;
-}
+#define PLACES 4u
+#define PLACE_SIZE (4u * PATH_MAX + 8u)
 
 void spell_json(FILE *out, const char *text)
 {
-    uint32_t code;
+    char one[SPELL_STEP];
 
     fputc('"', out);
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        size_t len = decode(s, &code);
-        if (len > 1 || (len == 1 && *s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f)) {
-            fwrite(s, 1, len, out);
-            s += len;
-            continue;
-        }
-        fprintf(out, "\\u%04x", len ? *s : 0xdc00u + *s);
-        s++;
+    while (*text) {
+        text = spell_json_step(text, one);
+        fputs(one, out);
     }
     fputc('"', out);
-}
-
-/* Controls, and what turns, joins or hides the text around it. */
-static bool acts(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad || (code >= 0x200b && code <= 0x200f) ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
-           (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
-}
-
-bool spell_is_plain(const char *text)
-{
-    uint32_t code;
-
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        size_t len = decode(s, &code);
-        if (!len || acts(code))
-            return false;
-        s += len;
-    }
-    return true;
 }
 
 void spell_plain(FILE *out, const char *text)
 {
-    uint32_t code = 0;
+    char one[SPELL_STEP];
 
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        size_t len = decode(s, &code);
-        if (len && !acts(code)) {
-            fwrite(s, 1, len, out);
-            s += len;
-        } else {
-            fprintf(out, "\\x%02x", *s++);
-        }
+    while (*text) {
+        text = spell_step(text, one);
+        fputs(one, out);
     }
+}
+
+static char *next_place(void)
+{
+    static char places[PLACES][PLACE_SIZE];
+    static unsigned turn;
+
+    return places[turn++ % PLACES];
+}
+
+const char *spelled(const char *text)
+{
+    char *place = next_place();
+
+    spell(text, place, PLACE_SIZE);
+    return place;
+}
+
+/* Between '…', or $'…' where something is written as \xNN. */
+static void quote(const char *text, bool plain, char *out, size_t size)
+{
+    char one[SPELL_STEP];
+
+    size_t used = (size_t)snprintf(out, size, plain ? "'" : "$'");
+    while (*text && used + SPELL_STEP + 2 < size) {
+        const char *next = spell_step(text, one);
+        const char *put = *text == '\'' ? (plain ? "'\\''" : "\\'") : *text == '\\' && !plain ? "\\\\" : one;
+        used += (size_t)snprintf(out + used, size - used, "%s", put);
+        text = next;
+    }
+    snprintf(out + used, size - used, "'");
+}
+
+const char *shell_word(const char *text)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:@%+-";
+    char *place = next_place();
+
+    if (*text && text[strspn(text, safe)] == '\0')
+        snprintf(place, PLACE_SIZE, "%s", text);
+    else
+        quote(text, spell_is_plain(text), place, PLACE_SIZE);
+    return place;
 }

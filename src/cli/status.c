@@ -14,23 +14,9 @@ struct status { bool json; char *state; };
 
 static int parse(struct status *s, int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "json", no_argument, NULL, OPTION_JSON },
-        { "state", required_argument, NULL, OPTION_STATE },
-        { NULL, 0, NULL, 0 },
-    };
-    int found, rc = EXIT_DONE;
+    const struct option_place places[] = { { "json", &s->json, NULL }, { "state", NULL, &s->state }, { 0 } };
 
-    while (!rc && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (found) {
-        case OPTION_JSON: s->json = true; break;
-        case OPTION_STATE: rc = option_set(&s->state, optarg); break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
-    if (!rc && argc - optind > 1)
-        rc = usage_error(argv[0], _("one mountpoint is expected"));
-    return rc;
+    return options_take(argc, argv, places, 0, 1, _("one mountpoint is expected"));
 }
 
 /* --- words ------------------------------------------------------------------------- */
@@ -123,7 +109,7 @@ static void say_heads(const char *json)
 /* What the notification said, for as long as it holds. */
 static void say_event(const char *json, enum fs_event event, int error)
 {
-    char summary[256], sentence[PATH_MAX + 512], mountpoint[PATH_MAX];
+    char summary[256], sentence[5 * PATH_MAX], mountpoint[PATH_MAX];
 
     event_text(event, error, text(json, "mountpoint", mountpoint), summary, sizeof summary, sentence, sizeof sentence);
     /* TRANSLATORS: a warning: what happened, and what to do */
@@ -181,8 +167,8 @@ static void say(const char *json)
 {
     char value[PATH_MAX], words[WORDS_MAX];
 
-    printf("%s\n", text(json, "mountpoint", value));
-    line(_("Store"), text(json, "store", value));
+    printf("%s\n", spelled(text(json, "mountpoint", value)));
+    line(_("Store"), spelled(text(json, "store", value)));
     if (!number(json, "mounted")) {
         line(_("State"), _("unmounted; the last changes are being published"));
         return;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -44,6 +45,12 @@ bool terminal_here(void)
         return false;
     close(fd);
     return true;
+}
+
+bool terminal_redraws(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
 }
 
 static int write_all(int fd, const char *text)

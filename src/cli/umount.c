@@ -13,29 +13,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OPTION_ALL = 512 };
-
 /* --state finds nothing that the mountpoint does not, but narrows "all". Flush needs
  * no word for all; umount does, lest a forgotten argument close everything. */
 static int parse(int argc, char **argv, char **state, bool *all)
 {
-    static const struct option options[] = {
-        { "state", required_argument, NULL, OPTION_STATE }, { "all", no_argument, NULL, OPTION_ALL },
-        { NULL, 0, NULL, 0 },
-    };
-    const struct option no_all[] = { options[0], { NULL, 0, NULL, 0 } };
-    int found, rc = EXIT_DONE;
+    const struct option_place places[] = { { "state", NULL, state }, { all ? "all" : NULL, all, NULL }, { 0 } };
 
-    while (!rc && (found = getopt_long(argc, argv, ":", all ? options : no_all, NULL)) != -1) {
-        switch (found) {
-        case OPTION_STATE: rc = option_set(state, optarg); break;
-        case OPTION_ALL: *all = true; break;
-        default: rc = option_error(argc, argv, found);
-        }
-    }
+    int rc = options_take(argc, argv, places, 0, 1, _("one mountpoint is expected"));
     if (!rc && all && *all && optind < argc)
         rc = usage_error(argv[0], _("“--all” goes without a mountpoint"));
-    else if (!rc && (argc - optind > 1 || (all && !*all && optind == argc)))
+    else if (!rc && all && !*all && optind == argc)
         rc = usage_error(argv[0], _("one mountpoint is expected"));
     return rc;
 }

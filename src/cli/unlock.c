@@ -43,9 +43,7 @@ int key_options_check(const struct key_options *k, const char *command)
 
 void key_options_free(struct key_options *k)
 {
-    free(k->sources.passfile);
-    free(k->sources.extpass);
-    free(k->sources.keyfile);
+    sources_free(&k->sources);
     free(k->recovery_file);
     free(k->state);
 }
@@ -181,14 +179,12 @@ int unlocked_open(struct unlocked *u, const struct secret *s, unsigned slot, enu
 
 static int with_state(struct unlocked *u, const struct key_options *k, const char *shown, enum way_use use)
 {
-    char prompt[PATH_MAX + 64];
     struct secret s = { 0 };
 
     int rc = unlocked_state(u, k);
     if (rc)
         return rc;
-    snprintf(prompt, sizeof prompt, _("Passphrase for %s: "), shown);
-    rc = secret_get(&k->sources, &u->vault.vault, prompt, false, &s, u->blamed);
+    rc = secret_of_vault(&k->sources, &u->vault.vault, shown, &s, u->blamed);
     if (rc)
         return rc;
     rc = unlocked_open(u, &s, 0, use);

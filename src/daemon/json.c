@@ -9,6 +9,7 @@
  * the text whatever is in it.
  */
 #include "internal.h"
+#include <ecluse/spell.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,43 +27,15 @@ void json_key(struct buf *b, const char *key)
     json_raw(b, "\": ");
 }
 
-/* Length of the valid UTF-8 sequence at s, 0 when there is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-    static const struct { unsigned char mask, lead; size_t len; uint32_t least; } form[] = {
-        { 0x80, 0x00, 1, 0 }, { 0xe0, 0xc0, 2, 0x80 }, { 0xf0, 0xe0, 3, 0x800 }, { 0xf8, 0xf0, 4, 0x10000 },
-    };
-    for (size_t k = 0; k < ARRAY_SIZE(form); k++) {
-        if ((s[0] & form[k].mask) != form[k].lead)
-            continue;
-        uint32_t code = s[0] & (unsigned char)~form[k].mask;
-        for (size_t i = 1; i < form[k].len; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return 0;
-            code = code << 6 | (s[i] & 0x3f);
-        }
-        bool surrogate = code >= 0xd800 && code <= 0xdfff;
-        return code < form[k].least || code > 0x10ffff || surrogate ? 0 : form[k].len;
-    }
-    return 0;
-}
-
 void json_string(struct buf *b, const char *key, const char *value)
 {
-    char escape[8];
+    char one[SPELL_STEP];
 
     json_key(b, key);
     json_raw(b, "\"");
-    for (const unsigned char *s = (const unsigned char *)value; *s;) {
-        size_t len = utf8_length(s);
-        if (len > 1 || (len == 1 && *s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f)) {
-            buf_append(b, s, len);
-            s += len;
-            continue;
-        }
-        snprintf(escape, sizeof escape, "\\u%04x", len ? *s : 0xdc00u + *s);
-        json_raw(b, escape);
-        s++;
+    while (*value) {
+        value = spell_json_step(value, one);
+        json_raw(b, one);
     }
     json_raw(b, "\"");
 }
@@ -115,33 +88,37 @@ static const char *find_value(const char *json, const char *key)
     return NULL;
 }
 
-static size_t put_utf8(unsigned code, char out[3])
+static size_t put_utf8(unsigned code, char out[4])
 {
+    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char leads[] = { 0, 0x00, 0xc0, 0xe0, 0xf0 };
+
     if (code >= 0xdc80 && code <= 0xdcff) {
         out[0] = (char)(code & 0xff);
         return 1;
     }
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xc0 | code >> 6);
-        out[1] = (char)(0x80 | (code & 0x3f));
-        return 2;
-    }
-    out[0] = (char)(0xe0 | code >> 12);
-    out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-    out[2] = (char)(0x80 | (code & 0x3f));
-    return 3;
+    out[0] = (char)(leads[len] | code >> 6 * (len - 1));
+    for (size_t k = 1; k < len; k++)
+        out[k] = (char)(0x80 | (code >> 6 * (len - 1 - k) & 0x3f));
+    return len;
 }
 
-/* Decodes one character or escape; NULL at the end or when malformed. */
-static const char *take_character(const char *s, char out[3], size_t *len)
+/* Four digits behind "\u"; 0 when they are not there. */
+static unsigned hex_code(const char *s)
 {
     char hex[5] = "";
     char *end;
 
+    if (s[0] != '\\' || s[1] != 'u')
+        return 0;
+    memcpy(hex, s + 2, strnlen(s + 2, 4));
+    unsigned long code = strtoul(hex, &end, 16);
+    return end == hex + 4 ? (unsigned)code : 0;
+}
+
+/* Decodes one character or escape; NULL at the end or when malformed. */
+static const char *take_character(const char *s, char out[4], size_t *len)
+{
     *len = 1;
     if (!*s)
         return NULL;
@@ -153,19 +130,19 @@ static const char *take_character(const char *s, char out[3], size_t *len)
         out[0] = s[1];
         return s[1] && strchr("\"\\/", s[1]) ? s + 2 : NULL;
     }
-    memcpy(hex, s + 2, strnlen(s + 2, 4));
-    unsigned long code = strtoul(hex, &end, 16);
-    if (end != hex + 4 || code == 0)
+    unsigned code = hex_code(s), low = code >= 0xd800 && code < 0xdc00 ? hex_code(s + 6) : 0;
+    if (code == 0)
         return NULL;
-    *len = put_utf8((unsigned)code, out);
-    return s + 6;
+    bool pair = low >= 0xdc00 && low < 0xe000;
+    *len = put_utf8(pair ? 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00) : code, out);
+    return s + (pair ? 12 : 6);
 }
 
 bool daemon_json_text(const char *json, const char *key, char *out, size_t size)
 {
     const char *s = find_value(json, key);
     size_t used = 0, len;
-    char one[3];
+    char one[4];
 
     if (!s || *s != '"')
         return false;

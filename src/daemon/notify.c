@@ -29,7 +29,7 @@
 #define LIMIT_SECONDS 10
 #define END_SECONDS 2
 #define LOOK_NANOSECONDS 20000000
-#define SENTENCE_MAX (PATH_MAX + 512)
+#define SENTENCE_MAX (5 * PATH_MAX)
 #define VARIABLES_MAX 32
 
 struct notify {

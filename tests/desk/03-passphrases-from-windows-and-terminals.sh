@@ -106,6 +106,10 @@ for pinentry in 'exit 1' 'echo OK; read -r _; exit 1' 'echo hello; echo world; e
     keys Return
     answered 0 "$PHRASE"
 done
+# One that does not end is ended.
+printf '#!/bin/bash\ntrap "" TERM\necho OK\nwhile read -r line; do case $line in GETPIN) printf "D word\\nOK\\n" ;; *) echo OK ;; esac; done\nwhile :; do read -rt 1 <> <(:); done\n' >"$TMP/bin/pinentry-x11"
+asked
+answered 0 word
 # Every character arrives; a pinentry that cannot compare is asked twice.
 cat >"$TMP/bin/pinentry-x11" <<'END'
 #!/bin/bash

@@ -34,7 +34,10 @@ cleanup() {
     trap - EXIT
     cd /
     awk -v d="$TMP/" 'index($5, d) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
-        while read -r point; do umount -l "$point" 2>/dev/null || fusermount3 -uz "$point"; done
+        while read -r point; do
+            point=$(printf '%b' "$point")    # \040 is a blank
+            umount -l "$point" 2>/dev/null || fusermount3 -uz "$point"
+        done
     for pid in $(daemon_pids); do kill -9 "$pid" 2>/dev/null || true; done
     rm -rf "$TMP" 2>/dev/null || rm -rf "$TMP"
     exit $status

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <ecluse/base.h>
 #include <ecluse/io.h>
+#include <ecluse/spell.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -46,6 +47,57 @@ START_TEST(integers_are_little_endian)
     ck_assert_mem_eq(b, "\x08\x07\x06\x05\x04\x03\x02\x01", 8);
     ck_assert_uint_eq(get_le64(b), 0x0102030405060708u);
     ck_assert_uint_eq(get_le32(b), 0x05060708u);
+}
+END_TEST
+
+/* --- names of others ------------------------------------------------------------ */
+
+/* What a text becomes for people and, between quotes, in JSON. */
+static const struct { const char *text, *shown, *json; } spellings[] = {
+    { "plain été 漢字", "plain été 漢字", "plain été 漢字" },
+    { "\x1b[2J\a\r\n\t", "\\x1b[2J\\x07\\x0d\\x0a\\x09", "\\u001b[2J\\u0007\\u000d\\u000a\\u0009" },
+    { "a\x7f\xc2\x9b" "31m", "a\\x7f\\xc2\\x9b31m", "a\\u007f\\u009b31m" },
+    { "\xe2\x80\xae" "fdp.exe", "\\xe2\\x80\\xaefdp.exe", "\\u202efdp.exe" },
+    { "\xd8\x9c", "\\xd8\\x9c", "\\u061c" },
+    { "\xf3\xa0\x80\x81", "\\xf3\\xa0\\x80\\x81", "\\udb40\\udc01" },
+    { "\xf0\x9f\x94\x91", "\xf0\x9f\x94\x91", "\xf0\x9f\x94\x91" },
+    { "caf\xe9 \xc3", "caf\\xe9 \\xc3", "caf\\udce9 \\udcc3" },
+    { "\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80", "\\xc0\\xaf\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80",
+      "\\udcc0\\udcaf\\udced\\udca0\\udc80\\udcf4\\udc90\\udc80\\udc80" },
+    { "\"\\", "\"\\", "\\u0022\\u005c" },
+    { "", "", "" },
+};
+
+START_TEST(names_of_others_do_not_act)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(spellings); i++) {
+        const char *text = spellings[i].text;
+        char shown[256], again[256], json[256] = "", one[SPELL_STEP];
+
+        spell(text, shown, sizeof shown);
+        ck_assert_str_eq(shown, spellings[i].shown);
+        ck_assert_int_eq(spell_is_plain(text), strcmp(text, shown) == 0);
+        spell(shown, again, sizeof again);
+        ck_assert_str_eq(again, shown);
+        while (*text) {
+            text = spell_json_step(text, one);
+            strcat(json, one);
+        }
+        ck_assert_str_eq(json, spellings[i].json);
+    }
+}
+END_TEST
+
+START_TEST(what_is_spelled_is_cut_between_characters)
+{
+    char shown[8];
+
+    spell("ab\x1b" "cd", shown, sizeof shown);
+    ck_assert_str_eq(shown, "ab\\x1bc");
+    spell("abcdefé", shown, sizeof shown);
+    ck_assert_str_eq(shown, "abcdef");
+    spell("abcde\n", shown, sizeof shown);
+    ck_assert_str_eq(shown, "abcde");
 }
 END_TEST
 
@@ -193,6 +245,8 @@ int main(void)
 {
     Suite *s = suite_create("base");
     TCase *t = tcase_create("base");
+    tcase_add_test(t, names_of_others_do_not_act);
+    tcase_add_test(t, what_is_spelled_is_cut_between_characters);
     tcase_add_test(t, an_id_and_its_text_convert_into_each_other);
     tcase_add_test(t, any_other_spelling_of_an_id_is_refused_and_leaves_the_result_alone);
     tcase_add_test(t, integers_are_little_endian);
