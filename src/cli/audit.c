@@ -137,7 +137,7 @@ static void show_fields(const struct audit_record *r)
         else if (strcmp(name, "bytes") == 0)
             printf("%s", words_for_size(r->fields[k].number, size));
         else if (strcmp(name, "memory_kib") == 0)
-            printf("%s", words_for_size(r->fields[k].number * 1024, size));
+            printf("%s", words_for_power(r->fields[k].number, size));
         else
             printf("%llu", (unsigned long long)r->fields[k].number);
     }

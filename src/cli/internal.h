@@ -65,6 +65,7 @@ const char *shell_word(const char *text);
 const char *words_for_count(uint64_t n, char text[WORDS_MAX]);            /* 12 345 */
 const char *figure(uint64_t n);   /* the same in one of eight places, taken in turn */
 const char *words_for_size(uint64_t bytes, char text[WORDS_MAX]);         /* 1,5 Go */
+const char *words_for_power(uint64_t kib, char text[WORDS_MAX]);          /* 64 Mio: a power of two, exactly */
 const char *words_for_time(int64_t seconds, char text[WORDS_MAX]);        /* 23 novembre 2026 à 14 h 05 */
 const char *words_for_duration(uint64_t seconds, char text[WORDS_MAX]);   /* 45 s, 2 min, 1 h 05 */
 

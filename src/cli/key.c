@@ -52,7 +52,7 @@ const char *words_for_cost(struct kdf_cost cost, char text[COST_WORDS])
 {
     char memory[WORDS_MAX];
 
-    words_for_size((uint64_t)cost.memory_kib * 1024, memory);
+    words_for_power(cost.memory_kib, memory);
     /* TRANSLATORS: what a try of a passphrase costs: memory, and how often it is gone through */
     snprintf(text, COST_WORDS, _("%s, %u passes"), memory, cost.passes);
     return text;

@@ -20,7 +20,7 @@ void report_third_parties(struct report_form *form)
 {
     static const char *const could[] = {
         N_("that this is a vault of Écluse, its random identifier, its format and its encryption algorithm"),
-        N_("the number of objects, and the size of each: one of nine, from 65.5 kB to 16.8 MB, each twice the one before"),
+        N_("the number of objects, and the size of each: a power of two from 64 KiB to 16 MiB"),
         N_("when objects appear and disappear, so the rhythm of work, in steps of seconds to minutes; where vaults are mounted "
            "with a fixed cadence (publish_every), in steps of that cadence"),
         N_("that objects of one moment probably belong to the same work"),

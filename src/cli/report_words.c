@@ -139,7 +139,7 @@ static void tell_sizes(const struct report_facts *f, struct report_form *form)
         if (k == REPORT_SIZES)
             snprintf(size, sizeof size, "%s", _("another, which ours do not have"));
         else
-            words_for_size(65536ull << k, size);
+            words_for_power(64ull << k, size);
         form->row(form, (const char *const[]){ size, figure(f->sizes[k]) });
     }
     form->table_end(form);

@@ -57,6 +57,15 @@ const char *words_for_size(uint64_t bytes, char text[WORDS_MAX])
     return text;
 }
 
+const char *words_for_power(uint64_t kib, char text[WORDS_MAX])
+{
+    bool small = kib < 1024 || kib % 1024;
+
+    /* TRANSLATORS: a power of two, as administrators write it: 64 KiB, 128 MiB */
+    snprintf(text, WORDS_MAX, small ? _("%llu KiB") : _("%llu MiB"), (unsigned long long)(small ? kib : kib / 1024));
+    return text;
+}
+
 const char *words_for_time(int64_t seconds, char text[WORDS_MAX])
 {
     static const char *const months[] = {

@@ -25,6 +25,9 @@ START_TEST(french_has_commas_blanks_that_do_not_break_and_units_of_its_own)
 {
     speak("fr_CA.UTF-8");
     ck_assert_str_eq(words_for_size(1500000000, text), "1,5" NBSP "Go");
+    ck_assert_str_eq(words_for_power(65536, text), "64" NBSP "Mio");
+    ck_assert_str_eq(words_for_power(64, text), "64" NBSP "Kio");
+    ck_assert_str_eq(words_for_power(1536, text), "1536" NBSP "Kio");
     ck_assert_str_eq(words_for_size(0, text), "0" NBSP "o");
     ck_assert_str_eq(words_for_size(999, text), "999" NBSP "o");
     ck_assert_str_eq(words_for_size(1000, text), "1,0" NBSP "ko");
