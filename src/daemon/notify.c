@@ -164,16 +164,32 @@ static void reap(struct notify *n, pid_t pid)
     }
 }
 
+/* A desktop may take a body for markup (Desktop Notifications, "Markup"), a folder's name too. */
+static void escape_markup(const char *text, char out[SENTENCE_MAX])
+{
+    size_t used = 0;
+
+    for (; *text && used + sizeof "&amp;" < SENTENCE_MAX; text++) {
+        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
+        if (entity)
+            used += (size_t)snprintf(out + used, SENTENCE_MAX - used, "%s", entity);
+        else
+            out[used++] = *text;
+    }
+    out[used] = '\0';
+}
+
 static void tell(struct notify *n, enum fs_event event, int error)
 {
-    char summary[256], sentence[SENTENCE_MAX], word[32];
+    char summary[256], sentence[SENTENCE_MAX], body[SENTENCE_MAX], word[32];
     char app[] = "--app-name=Écluse", end[] = "--";
     char *plain[] = { n->program, word, summary, sentence, NULL };
-    char *desktop[] = { n->program, app, end, summary, sentence, NULL };
+    char *desktop[] = { n->program, app, end, summary, body, NULL };
     pid_t pid;
 
     snprintf(word, sizeof word, "%s", event_words[event]);
     n->config->words(event, error, n->config->mountpoint, summary, sizeof summary, sentence, sizeof sentence);
+    escape_markup(sentence, body);
     int rc = spawn(n->program, n->desktop ? desktop : plain, &pid);
     if (rc)
         log_warning("ECL-0532 the program for notifications cannot be run: %s", error_name(rc));

@@ -127,7 +127,9 @@ fi
 mount_vault -o notify=none
 umount_vault
 
-# notify-send, when there is a session bus.
+# notify-send, when there is a session bus.  Its body is markup; a folder's name is none.
+MNT="$TMP/R&D <b>"
+mkdir "$MNT"
 mkdir "$TMP/bin"
 printf '#!/bin/bash\nprintf "%%s|" "$@" >>%q\n' "$TMP/told" >"$TMP/bin/notify-send"
 chmod +x "$TMP/bin/notify-send"
@@ -135,5 +137,6 @@ PATH=$TMP/bin:$PATH DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere mount_faulty jou
 (echo x >"$MNT/x" && sync "$MNT/x") 2>/dev/null && fail "acknowledged"
 until_true told
 grep -q '^--app-name=Écluse|--|The vault is read-only|' "$TMP/told" || fail "notify-send got: $(cat "$TMP/told")"
+grep -qF "$TMP/R&amp;D &lt;b&gt; takes no changes" "$TMP/told" || fail "the folder's name is markup: $(cat "$TMP/told")"
 "$ECLUSE" umount --state "$STATE" "$MNT" 2>/dev/null || true
 until_true no_daemon
