@@ -150,16 +150,31 @@ static bool to_syslog(enum log_level level, const char *line, size_t len)
     return true;
 }
 
+static bool deliver(enum log_target to, enum log_level level, const char *line, size_t len)
+{
+    return (to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len);
+}
+
+/* The next line that is taken tries again. */
+static void tell_lost(enum log_target to)
+{
+    unsigned long missing = atomic_exchange(&lost, 0);
+    char line[96];
+
+    if (!missing)
+        return;
+    int n = snprintf(line, sizeof line, "ECL-0712 %lu lines of the log were lost before this one", missing);
+    if (!deliver(to, LOG_LEVEL_WARNING, line, (size_t)n))
+        atomic_fetch_add(&lost, missing);
+}
+
 void log_to_system(enum log_target to, enum log_level level, const char *line, size_t len)
 {
     pthread_once(&once, prepare);
-    if ((to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len)) {
-        unsigned long missing = atomic_exchange(&lost, 0);
-        if (missing)             /* comes back here once, with none missing */
-            log_system(LOG_LEVEL_WARNING, "ECL-0712 %lu lines of the log were lost before this one", missing);
-    } else {
+    if (deliver(to, level, line, len))
+        tell_lost(to);
+    else
         atomic_fetch_add(&lost, 1);
-    }
 }
 
 /* --- JSON ------------------------------------------------------------------------------------ */
