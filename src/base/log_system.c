@@ -150,31 +150,19 @@ static bool to_syslog(enum log_level level, const char *line, size_t len)
     return true;
 }
 
-static bool deliver(enum log_target to, enum log_level level, const char *line, size_t len)
-{
-    return (to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len);
-}
-
-/* The next line that is taken tries again. */
-static void tell_lost(enum log_target to)
-{
-    unsigned long missing = atomic_exchange(&lost, 0);
-    char line[96];
-
-    if (!missing)
-        return;
-    int n = snprintf(line, sizeof line, "ECL-0712 %lu lines of the log were lost before this one", missing);
-    if (!deliver(to, LOG_LEVEL_WARNING, line, (size_t)n))
-        atomic_fetch_add(&lost, missing);
-}
-
 void log_to_system(enum log_target to, enum log_level level, const char *line, size_t len)
 {
+    static _Thread_local unsigned long telling;   /* how many this line tells of */
+
     pthread_once(&once, prepare);
-    if (deliver(to, level, line, len))
-        tell_lost(to);
-    else
-        atomic_fetch_add(&lost, 1);
+    if ((to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len)) {
+        telling = atomic_exchange(&lost, 0);
+        if (telling)             /* comes back here once, with none missing */
+            log_system(LOG_LEVEL_WARNING, "ECL-0712 %lu lines of the log were lost before this one", telling);
+    } else {
+        atomic_fetch_add(&lost, telling ? telling : 1);
+    }
+    telling = 0;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------ */
