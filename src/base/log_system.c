@@ -152,14 +152,17 @@ static bool to_syslog(enum log_level level, const char *line, size_t len)
 
 void log_to_system(enum log_target to, enum log_level level, const char *line, size_t len)
 {
+    static _Thread_local unsigned long telling;   /* how many this line tells of */
+
     pthread_once(&once, prepare);
     if ((to != LOG_TARGET_SYSLOG && to_journal(level, line, len)) || to_syslog(level, line, len)) {
-        unsigned long missing = atomic_exchange(&lost, 0);
-        if (missing)             /* comes back here once, with none missing */
-            log_system(LOG_LEVEL_WARNING, "ECL-0712 %lu lines of the log were lost before this one", missing);
+        telling = atomic_exchange(&lost, 0);
+        if (telling)             /* comes back here once, with none missing */
+            log_system(LOG_LEVEL_WARNING, "ECL-0712 %lu lines of the log were lost before this one", telling);
     } else {
-        atomic_fetch_add(&lost, 1);
+        atomic_fetch_add(&lost, telling ? telling : 1);
     }
+    telling = 0;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------ */

@@ -54,6 +54,14 @@ static int connect_to(const char *path, struct ucred *peer)
     return fd;
 }
 
+/* A daemon that turns us away does not read what we said: its answer comes all the same, then a reset. */
+static ssize_t receive(int fd, char *piece, size_t size, bool answered)
+{
+    ssize_t got = recv(fd, piece, size, 0);
+
+    return got < 0 && errno == ECONNRESET && answered ? 0 : got;
+}
+
 /* Text up to the end of the connection, NUL-terminated; malloc'd. */
 static int read_answer(int fd, int limit_ms, char **out)
 {
@@ -67,7 +75,7 @@ static int read_answer(int fd, int limit_ms, char **out)
         int ready = poll(&p, 1, limit_ms);
         if (ready < 0 && errno == EINTR)
             continue;
-        got = ready > 0 ? recv(fd, piece, sizeof piece, 0) : -1;
+        got = ready > 0 ? receive(fd, piece, sizeof piece, b.len > 0) : -1;
         if (got > 0)
             buf_append(&b, piece, (size_t)got);
         if (got < 0 || b.len > ANSWER_MAX)
@@ -269,34 +277,55 @@ static void tell_of_waiting(int fd, void (*waits)(void))
         waits();
 }
 
-static int unmount_by(const struct daemon_ref *d, void (*waits)(void))
+struct asking { int fd, pidfd; };
+
+static int approach(const struct daemon_ref *d, struct asking *a)
+{
+    struct ucred peer;
+
+    *a = (struct asking){ connect_to(d->socket, &peer), -1 };
+    if (a->fd < 0)
+        return a->fd == -ECONNREFUSED || a->fd == -ENOENT ? E_NOT_MOUNTED : a->fd;
+    a->pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    return 0;
+}
+
+static void leave(struct asking *a)
+{
+    close(a->fd);
+    if (a->pidfd >= 0)
+        close(a->pidfd);
+}
+
+/* Closes `a`. */
+static int ask_for_end(struct asking *a, void (*waits)(void))
 {
     static const char request[] = "unmount\n";
-    struct ucred peer;
     char *answer = NULL;
 
-    int fd = connect_to(d->socket, &peer);
-    if (fd < 0)
-        return fd == -ECONNREFUSED || fd == -ENOENT ? E_NOT_MOUNTED : fd;
-    int pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
-    int rc = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE ? E_CONTROL : 0;
+    int rc = send(a->fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EPIPE ? E_CONTROL : 0;
     if (!rc) {
-        tell_of_waiting(fd, waits);
-        rc = read_answer(fd, NO_LIMIT, &answer);
+        tell_of_waiting(a->fd, waits);
+        rc = read_answer(a->fd, NO_LIMIT, &answer);
     }
-    close(fd);
     if (!rc)
         rc = result_of(answer);
     bool ends = !goes_on(rc, answer) && rc != E_STORE_STUCK;
     if (rc == -EAGAIN && ends)
         rc = E_CONTROL;          /* unmounted, but too many wait for the result already */
     free(answer);
-    if (pidfd >= 0) {
-        if (ends)
-            wait_for_process(pidfd);
-        close(pidfd);
-    }
+    if (a->pidfd >= 0 && ends)
+        wait_for_process(a->pidfd);
+    leave(a);
     return rc;
+}
+
+static int unmount_by(const struct daemon_ref *d, void (*waits)(void))
+{
+    struct asking a;
+
+    int rc = approach(d, &a);
+    return rc ? rc : ask_for_end(&a, waits);
 }
 
 int client_wait_for_end(const char *state_path)
@@ -381,11 +410,33 @@ static int unmount_alone(const char *path)
     return rc || dead ? rc : E_CONTROL;  /* unmounted, but nobody says whether it is published */
 }
 
-/* The daemon, which finds itself unmounted, is asked afterwards how its last publication went. */
-static int release_first(const struct daemon_ref *d)
+/* It does not listen for long to somebody who says nothing. */
+static bool has_hung_up(const struct asking *a)
 {
-    int rc = mounted_release(d->mountpoint, false);
-    return rc == E_NOT_MOUNTED ? 0 : rc;
+    struct pollfd p = { .fd = a->fd, .events = POLLIN };
+
+    return poll(&p, 1, 0) > 0;
+}
+
+/* The daemon, which finds itself unmounted, is asked afterwards how its last publication went. A
+ * connection from before keeps it from being over by then. */
+static int unmount_ourselves(const struct daemon_ref *d, void (*waits)(void))
+{
+    struct asking a;
+
+    int rc = approach(d, &a);
+    if (rc)
+        return rc;
+    rc = mounted_release(d->mountpoint, false);
+    if (rc && rc != E_NOT_MOUNTED) {
+        leave(&a);
+        return rc;
+    }
+    if (!has_hung_up(&a))
+        return ask_for_end(&a, waits);
+    leave(&a);
+    rc = unmount_by(d, waits);
+    return rc == E_NOT_MOUNTED ? E_CONTROL : rc;   /* unmounted, but nobody says whether it is published */
 }
 
 int daemon_unmount(const char *mountpoint, bool ourselves, void (*waits)(void))
@@ -399,13 +450,8 @@ int daemon_unmount(const char *mountpoint, bool ourselves, void (*waits)(void))
     rc = daemon_find(real, &d);
     if (rc == E_NOT_MOUNTED)
         return unmount_alone(real);
-    if (!rc && ourselves) {
-        rc = release_first(&d);
-        if (rc)
-            return rc;
-    }
     if (!rc)
-        rc = unmount_by(&d, waits);
+        rc = ourselves ? unmount_ourselves(&d, waits) : unmount_by(&d, waits);
     if (rc == E_NOT_MOUNTED || rc == E_CONTROL) {
         /* It died meanwhile: do not leave its corpse. */
         int cleared = mounted_is_dead(real) ? unmount_alone(real) : 0;

@@ -451,6 +451,9 @@ void control_finish(struct control *c, int result)
     unlink(c->path);
     if (write(c->wake, &one, sizeof one) == sizeof one)
         pthread_join(c->thread, NULL);
+    /* Those that were connected by then and not accepted yet wait for the result too. */
+    for (int fd; (fd = accept4(c->listening, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+        admit(c, fd);
     close(c->listening);
     pthread_mutex_lock(&c->lock);
     while (c->connections)

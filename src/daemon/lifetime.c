@@ -71,12 +71,21 @@ static int wait_signal(time_t seconds)
     return sig < 0 ? 0 : sig;
 }
 
+/* Not the wall clock, which may be set meanwhile. */
+static time_t seconds_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
 /* The session ends by itself once nothing holds the mount. */
 static void wait_for_end(struct lifetime *l)
 {
-    time_t until = time(NULL) + GRACE_SECONDS;
+    time_t until = seconds_now() + GRACE_SECONDS;
 
-    while (!atomic_load(&l->stop) && time(NULL) < until)
+    while (!atomic_load(&l->stop) && seconds_now() < until)
         wait_signal(1);
     if (!atomic_load(&l->stop))
         session_stop(l->served->session);

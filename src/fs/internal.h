@@ -93,7 +93,9 @@ struct surveyor {
     pthread_t thread;
     struct timespec until;     /* when it is overdue, CLOCK_MONOTONIC */
     bool begun, running;       /* begun: it has to be joined */
+    uint64_t started, ended;   /* surveys */
     int result;
+    atomic_bool stop;          /* the vault is being closed, and waits for it */
 };
 
 #define DATA_LOCKS 64u

@@ -120,6 +120,8 @@ static int check_published(void *ctx, const struct segment_row *row)
     struct survey *s = ctx;
     uint64_t size;
 
+    if (atomic_load(&s->fs->surveyor.stop))
+        return -ECANCELED;
     if (store_size(s->fs->store, &row->id, &size) || size != row->length)
         s->missing++;
     return 0;
@@ -158,6 +160,8 @@ static int look(struct fs *fs)
         rc = check_needed(fs, &s);
     if (!rc)
         rc = store_list(fs->store, NULL, count_foreign, &s);
+    if (!rc && atomic_load(&fs->surveyor.stop))
+        rc = -ECANCELED;
     if (rc)
         return rc;
     rc = fresh_look(fs);
@@ -179,11 +183,13 @@ static void *survey_thread(void *arg)
     pthread_mutex_lock(&fs->surveyor.lock);
     fs->surveyor.result = rc;
     fs->surveyor.running = false;
+    fs->surveyor.ended++;
     pthread_cond_broadcast(&fs->surveyor.changed);
     pthread_mutex_unlock(&fs->surveyor.lock);
     return NULL;
 }
 
+/* v->lock held. */
 static int begin_survey(struct fs *fs)
 {
     struct surveyor *v = &fs->surveyor;
@@ -192,35 +198,36 @@ static int begin_survey(struct fs *fs)
         pthread_join(v->thread, NULL);
     due_deadline(&v->until, (uint64_t)fault_seconds(SURVEY_SECONDS) * 1000);
     v->begun = v->running = pthread_create(&v->thread, NULL, survey_thread, fs) == 0;
+    v->started += v->begun;
     return v->begun ? 0 : -EAGAIN;
 }
 
-/* False when it is overdue and still runs; v->lock held. */
-static bool is_over(struct surveyor *v)
+/* For the one that runs; v->lock held. */
+static int wait_for_survey(struct surveyor *v)
 {
-    while (v->running)
-        if (pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &v->until) && v->running)
-            return false;
-    return true;
+    struct timespec until = v->until;
+
+    return pthread_cond_clockwait(&v->changed, &v->lock, CLOCK_MONOTONIC, &until) && v->running ? E_STORE_STUCK : 0;
 }
 
 int fs_survey(struct fs *fs)
 {
     struct surveyor *v = &fs->surveyor;
-    int rc = E_STORE_STUCK;
+    int rc = 0;
 
     pthread_mutex_lock(&v->lock);
-    /* What one that runs already has looked at may have changed since. */
-    if (is_over(v))
-        rc = begin_survey(fs);
-    if (!rc)
-        rc = is_over(v) ? v->result : E_STORE_STUCK;
+    /* What one that runs already has looked at may have changed since; all who ask now share the next. */
+    uint64_t enough = v->started + 1;
+    while (!rc && v->ended < enough)
+        rc = v->running ? wait_for_survey(v) : begin_survey(fs);
+    rc = rc ? rc : v->result;
     pthread_mutex_unlock(&v->lock);
     return rc;
 }
 
 void survey_stop(struct fs *fs)
 {
+    atomic_store(&fs->surveyor.stop, true);
     if (fs->surveyor.begun)
         pthread_join(fs->surveyor.thread, NULL);
     fs->surveyor.begun = false;

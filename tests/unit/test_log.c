@@ -8,9 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static FILE *file;
@@ -155,6 +159,45 @@ START_TEST(targets_have_names)
 }
 END_TEST
 
+/* A syslog that reads when it is told, at /dev/log of this process' own. */
+static int own_syslog(void)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+    ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    ck_assert_int_eq(mount("none", "/dev", "tmpfs", 0, NULL), 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
+START_TEST(lost_lines_are_counted_even_when_the_count_is_lost)
+{
+    char line[2048];
+    ssize_t n;
+
+    if (geteuid() != 0)
+        return;
+    int fd = own_syslog(), taken = 0;
+    log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_INFO);
+    for (int k = 0; k < 1000; k++)
+        log_info("ECL-0000 line");
+    ck_assert_int_gt(recv(fd, line, sizeof line, 0), 0);
+    log_info("ECL-0000 there is room for this one alone");
+    for (taken = 1; recv(fd, line, sizeof line, 0) > 0; taken++)
+        ;
+    log_info("ECL-0000 line");
+    ck_assert_int_gt(recv(fd, line, sizeof line, 0), 0);
+    n = recv(fd, line, sizeof line - 1, 0);
+    ck_assert_int_gt(n, 0);
+    line[n] = '\0';
+    const char *told = strstr(line, "ECL-0712 ");
+    ck_assert_ptr_nonnull(told);
+    ck_assert_int_eq(atoi(told + strlen("ECL-0712 ")), 1001 - taken);
+}
+END_TEST
+
 static void *chatter(void *arg)
 {
     for (int i = 0; i < 500; i++)
@@ -192,6 +235,7 @@ int main(void)
     tcase_add_test(t, errno_survives);
     tcase_add_test(t, a_reader_that_went_away_does_not_kill_the_writer);
     tcase_add_test(t, syslog_may_be_chosen_whether_or_not_it_runs);
+    tcase_add_test(t, lost_lines_are_counted_even_when_the_count_is_lost);
     tcase_add_test(t, json_has_what_the_line_tells);
     tcase_add_test(t, targets_have_names);
     tcase_add_test(t, lines_of_several_threads_stay_whole);
