@@ -57,6 +57,32 @@ for passage in 1 2; do
     same "what is left, killed at $passage" "" "$(find "$TMP/src" -mindepth 1)"
 done
 
+# A filesystem that cannot refuse to replace (NFS): what takes the name meanwhile survives too.
+need strace
+without_noreplace() { # without_noreplace INJECTION... : an import, as it would be there
+    strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P "$TMP/src/.ecluse-removing" -e trace=renameat2,linkat \
+        -e inject=renameat2:error=EINVAL "$@" \
+        "$ECLUSE" import --remove-source --yes --state "$STATE" "$TMP/src" "$MNT/in" >"$TMP/said" 2>&1
+}
+afresh() { rm -rf "$TMP/src" "$MNT/in" && mkdir "$TMP/src" && echo verified >"$TMP/src/file"; }
+afresh
+without_noreplace || fail "$(cat "$TMP/said")"
+same "left without RENAME_NOREPLACE" "" "$(find "$TMP/src" -mindepth 1)"
+afresh
+code=0
+without_noreplace -e inject=linkat:delay_exit=2500000:when=1 &
+pid=$!
+until_true test -e "$TMP/src/.ecluse-removing/file"
+echo newer >"$TMP/other" && mv "$TMP/other" "$TMP/src/file"
+wait $pid || code=$?
+same "another file's name, without RENAME_NOREPLACE: exit code" 14 $code
+same "another file's name, without RENAME_NOREPLACE" newer "$(cat "$TMP/src/file")"
+same "nothing is left aside" "" "$(find "$TMP/src" -name '.ecluse*')"
+# What a kill left under both names is one file.
+afresh && mkdir "$TMP/src/.ecluse-removing" && ln "$TMP/src/file" "$TMP/src/.ecluse-removing/file"
+expect_exit 0 "$ECLUSE" import --state "$STATE" "$TMP/src" "$MNT/in"
+same "under one name" "$TMP/src/file" "$(find "$TMP/src" -mindepth 1)"
+
 # What cannot go back, as its name is taken, stays, and is told.
 mkdir -p "$TMP/src/.ecluse-removing" && echo aside >"$TMP/src/.ecluse-removing/file" && echo new >"$TMP/src/file"
 rm -r "$MNT/in"
