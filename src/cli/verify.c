@@ -111,7 +111,7 @@ static int judge_data(struct transfer *t, int from, int to, const struct stat *s
         *error = rc = -errno, side = SIDE_DEST;
     else
         rc = there.st_size != st->st_size ? 1 : compare_contents(t, from, to, (uint64_t)st->st_size, &side);
-    if (rc == -EINTR || rc == -ENOMEM)
+    if ((rc == -EINTR && signals_caught()) || rc == -ENOMEM)
         return rc;
     *error = rc < 0 ? rc : 0;
     return rc == 0 ? LEFT_VERIFIED : rc < 0 && side == SIDE_SOURCE ? LEFT_UNREADABLE : LEFT_NOT_VERIFIED;
