@@ -30,6 +30,7 @@ struct mounting {
     int argc;                            /* as given, to say how to go on */
     char **argv;
     bool helper;
+    bool mounted;                        /* it came to that */
     int ready;                           /* the pipe; -1 once used */
     bool inherited[INHERITED_MAX];       /* descriptors that the caller left open */
 };
@@ -93,6 +94,7 @@ static void tell_ready(void *ctx)
 {
     struct mounting *m = ctx;
 
+    m->mounted = true;
     secret_drop(&m->kept);
     if (m->ready < 0)
         return;
@@ -145,7 +147,8 @@ static int run_daemon(struct mounting *m)
     int rc = daemon_run(&m->options.config);
     if (rc == E_STORE_MISSING && m->options.nofail)
         return EXIT_DONE;
-    int code = rebuild_can_mend(rc) ? run_damaged(m, rc) : complain(rc, m->blamed);
+    /* What is found damaged afterwards waits for the next mount: what the user unmounted stays so. */
+    int code = rebuild_can_mend(rc) && !m->mounted ? run_damaged(m, rc) : complain(rc, m->blamed);
     explain_older(m, rc);
     rc = code;
     secret_drop(&m->kept);

@@ -154,8 +154,10 @@ static int unlock_old(struct work *w)
     struct secret s = { 0 };
 
     int rc = given_secret(w, &s);
-    if (rc)
+    if (rc) {
+        secret_drop(&s);             /* it was had, and could not be kept */
         return rc;
+    }
     rc = way_open(&(struct way){ .keys = w->old.keys, .secret = &s, .dir = w->old.dir, .blamed = w->r->blamed });
     secret_drop(&s);
     if (rc == E_POLICY || rc == E_POLICY_BROKEN)

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <ecluse/io.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* --- aside, and back ---------------------------------------------------------------- */
@@ -41,6 +42,40 @@ static void close_aside(int from, int aside)
     unlinkat(from, ASIDE_NAME, AT_REMOVEDIR);  /* when it is empty */
 }
 
+/* The same file, by both names. */
+static bool is_twice(int aside, int from, const char *name)
+{
+    struct stat here, there;
+
+    return fstatat(aside, name, &here, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(from, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+/* Over nothing; what cannot go back stays aside. */
+static void put_back(int aside, int from, const char *name)
+{
+    int rc = io_rename_new(aside, name, from, name, FAULT_source_remove);
+    if (rc == -EEXIST && is_twice(aside, from, name))
+        unlinkat(aside, name, 0);
+}
+
+/*
+ * Where the filesystem has no RENAME_NOREPLACE (NFS), io_rename_new would link, and then unlink
+ * a name that may be another file's by then.  A plain rename takes whatever has the name, and
+ * nobody else puts anything aside.  The link that is tried first shows that nothing lies there,
+ * and that there is a way back.
+ */
+static int move_aside(const struct node *n, int aside)
+{
+    int rc = fault_hit(FAULT_source_remove);
+
+    if (rc || renameat2(n->from, n->name, aside, n->name, RENAME_NOREPLACE) == 0)
+        return rc;
+    if (errno != EINVAL || linkat(n->from, n->name, aside, n->name, 0) || unlinkat(aside, n->name, 0))
+        return -errno;
+    return renameat(n->from, n->name, aside, n->name) ? -errno : 0;
+}
+
 void aside_restore(int from)
 {
     int fd = openat(from, ASIDE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -48,7 +83,7 @@ void aside_restore(int from)
 
     for (struct dirent *d; dir && (d = readdir(dir));)
         if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-            io_rename_new(fd, d->d_name, from, d->d_name, FAULT_source_remove);
+            put_back(fd, from, d->d_name);
     if (dir)
         closedir(dir);
     else if (fd >= 0)
@@ -101,7 +136,7 @@ static int unlink_aside(const struct node *n, int aside, int fd, const struct st
     if (!rc && unlinkat(aside, n->name, 0))
         rc = -errno;
     if (rc)
-        io_rename_new(aside, n->name, n->from, n->name, FAULT_source_remove);
+        put_back(aside, n->from, n->name);
     return rc;
 }
 
@@ -111,7 +146,7 @@ static int unlink_source(const struct node *n, int fd, const struct stat *st, bo
 
     if (aside < 0)
         return aside;
-    int rc = io_rename_new(n->from, n->name, aside, n->name, FAULT_source_remove);
+    int rc = move_aside(n, aside);
     if (!rc)
         rc = unlink_aside(n, aside, fd, st, leased);
     close_aside(n->from, aside);

@@ -161,7 +161,7 @@ static int sync_file(int fd, bool whole)
     if (!whole)
         return io_sync_all(fd, FAULT_transfer_sync);
     int rc = fault_hit(FAULT_transfer_sync);
-    return rc ? rc : wait_written(fd);
+    return rc && rc != -EINTR ? rc : wait_written(fd);   /* interrupted, it waits again */
 }
 
 static void *sync_files(void *arg)

@@ -278,7 +278,7 @@ static int copy(struct transfer *t)
         rc = walk_tree(t, &visitor_copy);
     /* What is whole counts, also when the walk failed; but who interrupts does not wait. */
     const char *blamed = t->blamed;
-    int settled = rc == -EINTR ? 0 : batches_settle(t);
+    int settled = rc == -EINTR && signals_caught() ? 0 : batches_settle(t);
     if (rc)
         t->blamed = blamed;
     else
@@ -371,7 +371,7 @@ static int conclude(struct transfer *t, int error)
     transfer_report(t, error);
     if (!t->dry_run)
         note(t, error);
-    if (error == -EINTR) {
+    if (error == -EINTR && signals_caught()) {
         fflush(stdout);
         fputs(_("Interrupted; nothing is half done. The same command goes on where it was.\n"), stderr);
         signals_end();

@@ -70,8 +70,11 @@ void transfer_leave(struct transfer *t, const struct node *n, enum left_reason w
 
 static bool ends_all(int error)
 {
+    /* Who wants to stop has said so with a signal; else it is a filesystem's answer like others. */
+    if (error == -EINTR)
+        return signals_caught();
     return error == -ENOSPC || error == -EDQUOT || error == -EROFS || error == -ENOTCONN || error == -ECONNABORTED ||
-           error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR || error == -EIO;
+           error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EIO;
 }
 
 int transfer_dest_error(struct transfer *t, const struct node *n, int error)

@@ -125,6 +125,10 @@ for name in last soft; do
     expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P $name -e trace=openat -e inject=openat:error=ENFILE "$ECLUSE" import --state "$STATE" "$TMP/opened" "$MNT/opened-$name"
     grep -q '^It ended before its time' "$TMP/said" || fail "$(cat "$TMP/said")"
 done
+# A filesystem may say that it was interrupted; nobody has interrupted us.
+expect_exit 14 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P last -e trace=openat -e inject=openat:error=EINTR "$ECLUSE" import --state "$STATE" "$TMP/opened" "$MNT/opened-again"
+grep -q '^last: it cannot be read' "$TMP/said" && ! grep -q '^Interrupted' "$TMP/said" || fail "$(cat "$TMP/said")"
+same "the others are there" "fine soft" "$(cd "$MNT/opened-again" && echo *)"
 rm -r "$MNT"/opened-*
 expect_exit 0 run import "$TMP/opened" "$MNT/opened"
 expect_exit 13 strace -E ASAN_OPTIONS=detect_leaks=0 -qqo /dev/null -P last -e trace=openat -e inject=openat:error=ENFILE "$ECLUSE" export --state "$STATE" "$MNT/opened" "$TMP/closed"
