@@ -97,6 +97,7 @@ int mount_options_parse(struct mount_options *o, const char *text, bool sloppy);
 void mount_options_free(struct mount_options *o);
 /* Replaces an option's string; EXIT_DONE or EXIT_SYSTEM. */
 int option_set(char **where, const char *value);
+void sources_free(struct sources *s);
 
 /* Options that commands share, for getopt_long. */
 enum {
@@ -165,7 +166,6 @@ int secret_keyfile(const char *path, struct secret *out, char *blamed);
 int secret_program(const char *command, struct secret *out);
 int secret_recovery(const char *path, struct secret *out, char *blamed);
 void secret_drop(struct secret *s);
-void sources_free(struct sources *s);
 /* False too when its strength cannot be told (*bits: an error). */
 bool secret_is_weak(const struct secret *s, int *bits);
 int secret_copy(const struct secret *from, struct secret *to);

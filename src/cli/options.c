@@ -46,6 +46,14 @@ int option_set(char **where, const char *value)
     return EXIT_DONE;
 }
 
+void sources_free(struct sources *s)
+{
+    free(s->passfile);
+    free(s->extpass);
+    free(s->keyfile);
+    *s = (struct sources){ 0 };
+}
+
 /* 90, 90s, 30m, 8h, 1d */
 static bool parse_duration(const char *text, unsigned *out)
 {

@@ -23,14 +23,6 @@ int sources_check(const struct sources *s, const char *command)
     return EXIT_DONE;
 }
 
-void sources_free(struct sources *s)
-{
-    free(s->passfile);
-    free(s->extpass);
-    free(s->keyfile);
-    *s = (struct sources){ 0 };
-}
-
 void secret_drop(struct secret *s)
 {
     secret_free(s->bytes);
