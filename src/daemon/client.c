@@ -27,6 +27,7 @@
 #define STATUS_MS 60000
 #define SILENT_MS 15000              /* a wait of that length needs a word */
 #define NO_LIMIT (-1)
+#define PATIENCE 100                 /* tenths of a second */
 
 /* --- one request ------------------------------------------------------------------ */
 
@@ -112,16 +113,38 @@ static int result_of(const char *answer)
     return (int)code;
 }
 
-static int ask_at(const char *socket_path, const char *request, int limit_ms, char **answer)
+/* Before it was heard. What says more than a result was. */
+static bool is_turned_away(const char *answer)
+{
+    char vault[ID_TEXT];
+
+    return !daemon_json_text(answer, "vault", vault, sizeof vault) && result_of(answer) == -EAGAIN;
+}
+
+/* A daemon whose connections are all taken frees one within seconds. */
+static int ask_at(const char *socket_path, const char *request, int limit_ms, struct ucred *peer, char **answer)
+{
+    static const struct timespec pause = { .tv_nsec = 100000000 };
+
+    for (int tries = 0;; tries++) {
+        int fd = connect_to(socket_path, peer);
+        if (fd < 0)
+            return fd;
+        int rc = ask(fd, request, limit_ms, answer);
+        close(fd);
+        if (rc || tries == PATIENCE || !is_turned_away(*answer))
+            return rc;
+        free(*answer);
+        nanosleep(&pause, NULL);
+    }
+}
+
+static int ask_daemon(const struct daemon_ref *d, const char *request, int limit_ms, char **answer)
 {
     struct ucred peer;
 
-    int fd = connect_to(socket_path, &peer);
-    if (fd < 0)
-        return fd == -ECONNREFUSED || fd == -ENOENT ? E_NOT_MOUNTED : fd;
-    int rc = ask(fd, request, limit_ms, answer);
-    close(fd);
-    return rc;
+    int rc = ask_at(d->socket, request, limit_ms, &peer, answer);
+    return rc == -ECONNREFUSED || rc == -ENOENT ? E_NOT_MOUNTED : rc;
 }
 
 /* --- finding ------------------------------------------------------------------------ */
@@ -155,31 +178,14 @@ static int ask_identity(const struct finding *f, struct daemon_ref *out)
     struct ucred peer;
     char *answer = NULL;
 
-    int fd = connect_to(out->socket, &peer);
-    if (fd == -ECONNREFUSED)
+    int rc = ask_at(out->socket, "ping\n", PING_MS, &peer, &answer);
+    if (rc == -ECONNREFUSED)
         unlink(out->socket);
-    if (fd < 0)
-        return fd;
-    int rc = ask(fd, "ping\n", PING_MS, &answer);
-    close(fd);
     if (!rc && !parse_identity(answer, out))
         rc = result_of(answer) == -EAGAIN ? -EAGAIN : E_CONTROL;
     if (!rc && !is_credible(out, peer.uid, f->owner))
         rc = E_CONTROL;
     free(answer);
-    return rc;
-}
-
-/* A daemon whose connections are all taken frees one within seconds. */
-static int ask_patiently(const struct finding *f, struct daemon_ref *out)
-{
-    static const struct timespec pause = { .tv_nsec = 100000000 };
-    int rc = ask_identity(f, out);
-
-    for (int tries = 0; rc == -EAGAIN && tries < 100; tries++) {
-        nanosleep(&pause, NULL);
-        rc = ask_identity(f, out);
-    }
     return rc;
 }
 
@@ -192,7 +198,7 @@ static int look_at(struct finding *f, const char *name)
     struct daemon_ref *d = &f->v[f->count];
     memset(d, 0, sizeof *d);
     int n = snprintf(d->socket, SOCKET_PATH_MAX, "%s/%s", f->dir, name);
-    if (n > 0 && (size_t)n < SOCKET_PATH_MAX && ask_patiently(f, d) == 0)
+    if (n > 0 && (size_t)n < SOCKET_PATH_MAX && ask_identity(f, d) == 0)
         f->count++;
     return 0;
 }
@@ -354,7 +360,7 @@ int daemon_status(const struct daemon_ref *d, char **json)
 {
     char vault[ID_TEXT];
 
-    int rc = ask_at(d->socket, "status\n", STATUS_MS, json);
+    int rc = ask_daemon(d, "status\n", STATUS_MS, json);
     if (rc || daemon_json_text(*json, "vault", vault, sizeof vault))
         return rc;
     rc = result_of(*json);
@@ -366,7 +372,7 @@ static int ask_result(const struct daemon_ref *d, const char *request)
 {
     char *answer;
 
-    int rc = ask_at(d->socket, request, NO_LIMIT, &answer);
+    int rc = ask_daemon(d, request, NO_LIMIT, &answer);
     if (rc)
         return rc;
     rc = result_of(answer);
@@ -386,7 +392,7 @@ int daemon_forget(const struct daemon_ref *d)
 
 int daemon_gc(const struct daemon_ref *d, bool at_once, char **json)
 {
-    int rc = ask_at(d->socket, at_once ? "gc-now\n" : "gc\n", NO_LIMIT, json);
+    int rc = ask_daemon(d, at_once ? "gc-now\n" : "gc\n", NO_LIMIT, json);
     if (rc)
         return rc;
     rc = result_of(*json);
