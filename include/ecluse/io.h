@@ -19,7 +19,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* Every durable step.  X(name) appears in ECLUSE_FAULT as "name". */
+/* Every durable step, and what a slow store makes last (store_look).  X(name) appears in ECLUSE_FAULT as "name". */
 #define FAULT_TABLE(X) \
     X(segment_append) X(segment_sync) X(segment_footer) X(journal_append) X(journal_sync) \
     X(batch_write) X(commit) X(wal_write) X(wal_sync) X(db_write) X(db_sync) X(checkpoint) \
@@ -27,7 +27,7 @@
     X(staging_cleanup) X(staging_create) X(keyring_write) X(keyring_rename) X(init) \
     X(state_adopt) X(ballast) X(other) X(rebuild) X(checkpoint_part) X(store_remove) \
     X(dead_mark) X(dead_forget) X(compact) X(audit) X(key_file) \
-    X(transfer_write) X(transfer_sync) X(transfer_place) X(source_remove)
+    X(transfer_write) X(transfer_sync) X(transfer_place) X(source_remove) X(store_look)
 
 enum fault_point {
 #define X(name) FAULT_##name,

@@ -115,12 +115,17 @@ int fs_status(struct fs *fs, struct fs_status *out)
 
 struct survey { struct fs *fs; uint64_t missing, foreign; };
 
+static int stopped(const struct survey *s)
+{
+    return atomic_load(&s->fs->surveyor.stop) ? -ECANCELED : 0;
+}
+
 static int check_published(void *ctx, const struct segment_row *row)
 {
     struct survey *s = ctx;
     uint64_t size;
 
-    if (atomic_load(&s->fs->surveyor.stop))
+    if (stopped(s))
         return -ECANCELED;
     if (store_size(s->fs->store, &row->id, &size) || size != row->length)
         s->missing++;
@@ -144,6 +149,12 @@ static int check_needed(struct fs *fs, struct survey *s)
     return rc ? rc : index_scan_dead(fs->index, check_dead, &n);
 }
 
+static int pass_object(void *ctx, const struct id128 *id, uint64_t size)
+{
+    (void)id, (void)size;
+    return stopped(ctx);
+}
+
 static int count_foreign(void *ctx, const char *path)
 {
     (void)path;
@@ -159,9 +170,9 @@ static int look(struct fs *fs)
     if (!rc)
         rc = check_needed(fs, &s);
     if (!rc)
-        rc = store_list(fs->store, NULL, count_foreign, &s);
-    if (!rc && atomic_load(&fs->surveyor.stop))
-        rc = -ECANCELED;
+        rc = store_list(fs->store, pass_object, count_foreign, &s);
+    if (!rc)
+        rc = stopped(&s);
     if (rc)
         return rc;
     rc = fresh_look(fs);

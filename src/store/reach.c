@@ -30,6 +30,9 @@ int reach_dir(int dir, const char *name)
 
 int reach_stat(int dir, const char *name, struct stat *st)
 {
+    int rc = fault_hit(FAULT_store_look);
+    if (rc)
+        return rc;
     if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW))
         return reach_error(errno);
     return S_ISREG(st->st_mode) ? 0 : E_FORMAT;
