@@ -135,6 +135,48 @@ int io_rename_new(int from_dir, const char *from, int to_dir, const char *to, en
     return 0;
 }
 
+/* An even number of seconds, in the local time too, that FAT can write. */
+#define CLAIM_TIME 315705600         /* 1980-01-03T00:00:00Z */
+
+bool io_is_claim(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && st->st_size == 0 && st->st_mtim.tv_sec == CLAIM_TIME && st->st_mtim.tv_nsec == 0;
+}
+
+static int claim(int dir, const char *name, struct stat *mine)
+{
+    const struct timespec times[2] = { { .tv_sec = CLAIM_TIME }, { .tv_sec = CLAIM_TIME } };
+
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    futimens(fd, times);             /* without it the claim is an empty file like others */
+    int rc = fstat(fd, mine) ? -errno : 0;
+    return close(fd) && !rc ? -errno : rc;
+}
+
+int io_rename_claiming(int from_dir, const char *from, int to_dir, const char *to, enum fault_point point)
+{
+    struct stat mine, now;
+
+    int rc = io_rename_new(from_dir, from, to_dir, to, point);
+    if (rc != -EINVAL)
+        return rc;
+    rc = claim(to_dir, to, &mine);
+    if (rc)
+        return rc;
+    rc = fstatat(to_dir, to, &now, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+    if (!rc && (now.st_ino != mine.st_ino || now.st_size))
+        return -EEXIST;              /* somebody took it, or wrote into it */
+    if (!rc)
+        rc = passes(point);
+    if (!rc && renameat(from_dir, from, to_dir, to))
+        rc = -errno;
+    if (rc)
+        unlinkat(to_dir, to, 0);
+    return rc;
+}
+
 /* The rename of the keyring is a point of its own. */
 static enum fault_point rename_point(enum fault_point point)
 {

@@ -12,6 +12,7 @@
  * the rest the contents are compared, and what differs is a conflict, left as it is.
  */
 #include "transfer.h"
+#include <ecluse/io.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -234,6 +235,16 @@ static int link_to(struct transfer *t, const struct node *n, const struct known_
     return 2;
 }
 
+/* Is something there? An empty file that a killed run left under the name goes. */
+static bool is_taken(struct transfer *t, const struct node *n, struct stat *there)
+{
+    if (n->fresh || n->to < 0 || fstatat(n->to, n->name, there, AT_SYMLINK_NOFOLLOW))
+        return false;
+    if (!io_is_claim(there) || (S_ISREG(n->st.st_mode) && n->st.st_size == 0))
+        return true;
+    return !t->dry_run && unlinkat(n->to, n->name, 0);
+}
+
 /* --- entries -------------------------------------------------------------------------------------- */
 
 static int make(struct transfer *t, const struct node *n)
@@ -255,7 +266,7 @@ static int copy_one(struct transfer *t, const struct node *n)
     const struct known_file *f = several ? links_find(&t->links, &n->st) : NULL;
     struct stat there;
 
-    if (!n->fresh && n->to >= 0 && fstatat(n->to, n->name, &there, AT_SYMLINK_NOFOLLOW) == 0)
+    if (is_taken(t, n, &there))
         return look_at_existing(t, n, &there, f);
     int rc = f ? link_to(t, n, f) : 2;
     return rc == 2 ? make(t, n) : rc;

@@ -130,6 +130,7 @@ static const char *system_sentence(int number)
     case ENOTCONN: return _("its daemon is gone");
     case EINTR: return _("interrupted");
     case EINVAL: return _("invalid value");
+    case EOPNOTSUPP: case ENOSYS: return _("the filesystem cannot do that");
     default: return strerror(number);
     }
 }

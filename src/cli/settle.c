@@ -230,7 +230,7 @@ static int place(struct transfer *t, const struct batch *b, struct staged_file *
     char staged[STAGED_NAME];
 
     staged_name(f->number, staged);
-    int rc = io_rename_new(t->staging, staged, n.to, n.name, FAULT_transfer_place);
+    int rc = io_rename_claiming(t->staging, staged, n.to, n.name, FAULT_transfer_place);
     if (rc == -EEXIST) {
         transfer_leave(t, &n, LEFT_CONFLICT, 0);
         return 0;

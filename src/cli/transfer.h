@@ -23,7 +23,7 @@
 #define LEFT_REASONS(X) \
     X(UNREADABLE, "unreadable") X(UNWRITABLE, "unwritable") X(SPECIAL, "special") X(MOUNT, "mount") \
     X(VAULT, "vault") X(RESERVED, "reserved") X(CHANGING, "changing") X(CONFLICT, "conflict") X(ATTRIBUTES, "attributes") \
-    X(HARD_LINK, "hard_link") X(NOT_VERIFIED, "not_verified") X(NOT_REMOVED, "not_removed")
+    X(HARD_LINK, "hard_link") X(NAME, "name") X(NOT_VERIFIED, "not_verified") X(NOT_REMOVED, "not_removed")
 
 enum left_reason {
 #define X(reason, name) LEFT_##reason,

@@ -25,6 +25,7 @@ static const char *const reason_words[LEFT_COUNT] = {
     [LEFT_CONFLICT] = N_("something else has this name at the destination; it is left as it is"),
     [LEFT_ATTRIBUTES] = N_("the contents are there, but not all dates, permissions or attributes"),
     [LEFT_HARD_LINK] = N_("it is there as a file of its own, not as another name of the same file"),
+    [LEFT_NAME] = N_("the destination takes no such name: its characters or its length"),
     [LEFT_NOT_VERIFIED] = N_("what was read back is not the same"),
     [LEFT_NOT_REMOVED] = N_("it was copied, but not removed from the source: it changed, or is in use"),
 };
@@ -83,7 +84,8 @@ int transfer_dest_error(struct transfer *t, const struct node *n, int error)
         t->blamed = t->dest_path;
         return error;
     }
-    transfer_leave(t, n, LEFT_UNWRITABLE, error);
+    bool name = error == -EINVAL || error == -EILSEQ || error == -ENAMETOOLONG;
+    transfer_leave(t, n, name ? LEFT_NAME : LEFT_UNWRITABLE, name ? 0 : error);
     return 0;
 }
 

@@ -62,18 +62,6 @@ int landing_write(const struct landing *l, const uint8_t *bytes, size_t len, uin
     return io_write_at(l->fd, bytes, len, offset, FAULT_other);
 }
 
-/* 0, -EEXIST, or why that name cannot be had. */
-static int take_name(const struct landing *l, const char *name)
-{
-    int rc = io_rename_new(l->dest, partial, l->folder, name, FAULT_other);
-
-    if (rc != -EINVAL)
-        return rc;               /* else: a filesystem that cannot rename like that, or that takes no such name */
-    if (linkat(l->dest, partial, l->folder, name, 0))
-        return errno == EPERM || errno == EOPNOTSUPP ? -EINVAL : -errno;
-    return unlinkat(l->dest, partial, 0) ? -errno : 0;
-}
-
 /* Cut so that what is appended still fits, not within a UTF-8 sequence. */
 static size_t fitting(const uint8_t *name, size_t len, size_t appended)
 {
@@ -98,7 +86,7 @@ static int try_names(struct landing *l, const uint8_t *base, size_t base_len, co
             snprintf(more, sizeof more, ".%s.%u", number, k);
         size_t len = fitting(base, base_len, strlen(more) + strlen(end));
         snprintf(name, sizeof name, "%.*s%s%s", (int)len, (const char *)base, more, end);
-        rc = take_name(l, name);
+        rc = io_rename_claiming(l->dest, partial, l->folder, name, FAULT_other);
     }
     if (!rc) {
         snprintf(l->path, sizeof l->path, "%s/%s", l->folder_name, name);
