@@ -75,8 +75,9 @@ int io_sync_dir_path(const char *path, enum fault_point point);
 int io_rename_new(int from_dir, const char *from, int to_dir, const char *to, enum fault_point point);
 /* The same, also where the filesystem knows no such rename (-EINVAL of io_rename_new: some FUSE
  * filesystems, folders shared with a virtual machine): an empty file takes the name first, and is
- * replaced.  Not for names that others read meanwhile; a crash leaves the empty file, which
- * io_is_claim tells from any other where the filesystem keeps times. */
+ * replaced.  Not for names that others read meanwhile: what a program writes into that file in the
+ * moment between two calls is lost.  A crash leaves the empty file, which io_is_claim tells from
+ * others where the filesystem keeps times. */
 int io_rename_claiming(int from_dir, const char *from, int to_dir, const char *to, enum fault_point point);
 bool io_is_claim(const struct stat *st);
 /* Writes a file whole, crash-safely: temporary beside it, mode 0600, fsync,

@@ -117,7 +117,13 @@ int io_sync_dir_path(const char *path, enum fault_point point)
 
 /* --- whole files ---------------------------------------------------------------- */
 
-/* Where the filesystem has no RENAME_NOREPLACE (EINVAL) a hard link is as
+/* What a filesystem says of a flag of renameat2 that it does not know. */
+static bool knows_not(int error)
+{
+    return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP;
+}
+
+/* Where the filesystem has no RENAME_NOREPLACE a hard link is as
  * exclusive and as complete.  The old name, should it stay, is a second name
  * of a finished file, and harmless. */
 int io_rename_new(int from_dir, const char *from, int to_dir, const char *to, enum fault_point point)
@@ -127,7 +133,7 @@ int io_rename_new(int from_dir, const char *from, int to_dir, const char *to, en
         return rc;
     if (!renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE))
         return 0;
-    if (errno != EINVAL)
+    if (!knows_not(errno))
         return -errno;
     if (linkat(from_dir, from, to_dir, to, 0))
         return errno == EEXIST || errno == ENOSPC || errno == EDQUOT ? -errno : -EINVAL;
@@ -152,12 +158,26 @@ static int claim(int dir, const char *name, struct stat *mine)
         return -errno;
     futimens(fd, times);             /* without it the claim is an empty file like others */
     int rc = fstat(fd, mine) ? -errno : 0;
-    return close(fd) && !rc ? -errno : rc;
+    if (close(fd) && !rc)
+        rc = -errno;
+    if (rc)
+        unlinkat(dir, name, 0);
+    return rc;
+}
+
+/* 0, or -EEXIST when somebody took it or wrote into it; numbers of inodes may change. */
+static int look_at_claim(int dir, const char *name, const struct stat *mine)
+{
+    struct stat now;
+
+    if (fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW))
+        return -errno;
+    return io_is_claim(&now) || (S_ISREG(now.st_mode) && now.st_ino == mine->st_ino && !now.st_size) ? 0 : -EEXIST;
 }
 
 int io_rename_claiming(int from_dir, const char *from, int to_dir, const char *to, enum fault_point point)
 {
-    struct stat mine, now;
+    struct stat mine;
 
     int rc = io_rename_new(from_dir, from, to_dir, to, point);
     if (rc != -EINVAL)
@@ -165,16 +185,15 @@ int io_rename_claiming(int from_dir, const char *from, int to_dir, const char *t
     rc = claim(to_dir, to, &mine);
     if (rc)
         return rc;
-    rc = fstatat(to_dir, to, &now, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
-    if (!rc && (now.st_ino != mine.st_ino || now.st_size))
-        return -EEXIST;              /* somebody took it, or wrote into it */
-    if (!rc)
-        rc = passes(point);
-    if (!rc && renameat(from_dir, from, to_dir, to))
-        rc = -errno;
+    int failed = passes(point);
+    rc = look_at_claim(to_dir, to, &mine);
     if (rc)
+        return rc;
+    if (!failed && renameat(from_dir, from, to_dir, to))
+        failed = errno == EEXIST ? -EOPNOTSUPP : -errno;
+    if (failed && !look_at_claim(to_dir, to, &mine))
         unlinkat(to_dir, to, 0);
-    return rc;
+    return failed;
 }
 
 /* The rename of the keyring is a point of its own. */

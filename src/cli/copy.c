@@ -235,14 +235,14 @@ static int link_to(struct transfer *t, const struct node *n, const struct known_
     return 2;
 }
 
-/* Is something there? An empty file that a killed run left under the name goes. */
-static bool is_taken(struct transfer *t, const struct node *n, struct stat *there)
+/* Is something there? An empty file by which a killed run held the name goes. */
+static bool is_taken(const struct transfer *t, const struct node *n, struct stat *there)
 {
     if (n->fresh || n->to < 0 || fstatat(n->to, n->name, there, AT_SYMLINK_NOFOLLOW))
         return false;
-    if (!io_is_claim(there) || (S_ISREG(n->st.st_mode) && n->st.st_size == 0))
+    if (!t->claims || !io_is_claim(there) || io_is_claim(&n->st))
         return true;
-    return !t->dry_run && unlinkat(n->to, n->name, 0);
+    return unlinkat(n->to, n->name, 0);
 }
 
 /* --- entries -------------------------------------------------------------------------------------- */
@@ -324,7 +324,7 @@ static int copy_enter(struct transfer *t, const struct node *n, int from, struct
     if (mkdirat(n->to, n->name, FOLDER_BEGUN)) {
         if (errno == EEXIST)
             return enter_existing(t, n, out);
-        return transfer_dest_error(t, n, -errno) ?: 1;
+        return transfer_name_error(t, n, -errno) ?: 1;
     }
     t->folders++;
     out->to = openat(n->to, n->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

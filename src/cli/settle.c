@@ -236,7 +236,7 @@ static int place(struct transfer *t, const struct batch *b, struct staged_file *
         return 0;
     }
     if (rc)
-        return transfer_dest_error(t, &n, rc);
+        return transfer_name_error(t, &n, rc);
     f->number = 0;
     count_placed(t, f);
     if (f->lost && !t->import)

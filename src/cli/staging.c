@@ -7,6 +7,7 @@
  * Only files and links under names of ours are ever removed from it.
  */
 #include "transfer.h"
+#include <ecluse/io.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -60,6 +61,21 @@ static bool keeps_owners(int dir)
     return kept;
 }
 
+/* Neither a rename that refuses to replace nor links: that is tried. */
+static bool needs_claims(int dir)
+{
+    static const char name[] = "0000000000000000", other[] = "ffffffffffffffff";
+
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    close(fd);
+    bool needed = io_rename_new(dir, name, dir, other, FAULT_other) == -EINVAL;
+    unlinkat(dir, name, 0);
+    unlinkat(dir, other, 0);
+    return needed;
+}
+
 /* -ESTALE when another run, which had it until now, has just removed it. */
 static int take(struct transfer *t)
 {
@@ -91,6 +107,7 @@ int staging_open(struct transfer *t)
         return rc;
     fremovexattr(t->staging, "system.posix_acl_default");   /* files in it shall inherit nothing */
     rc = empty(t->staging);
+    t->claims = !rc && needs_claims(t->staging);
     t->owners = !rc && keeps_owners(t->staging);
     return rc;
 }

@@ -160,6 +160,7 @@ struct transfer {
     int source, dest, staging;
     dev_t vault;               /* the device of the mount */
     bool dest_made;
+    bool claims;               /* names are had there by io_rename_claiming only */
     bool owners, owners_lost;  /* the destination keeps owners and groups; or not, and it matters */
     uint64_t staged;           /* number of the last staged file */
     uint8_t *buffer, *other;   /* COPY_SIZE each */
@@ -181,6 +182,8 @@ struct transfer {
 void transfer_leave(struct transfer *t, const struct node *n, enum left_reason why, int error);
 /* An error at the destination: 0, when it concerns this entry only; else the error. */
 int transfer_dest_error(struct transfer *t, const struct node *n, int error);
+/* The same of a name that it may not take. */
+int transfer_name_error(struct transfer *t, const struct node *n, int error);
 /* The same on the source's side. */
 int transfer_source_error(struct transfer *t, const struct node *n, int error);
 void transfer_report(const struct transfer *t, int error);

@@ -45,7 +45,7 @@ static void list_plain(const char *path, enum left_reason why, int error)
 {
     spell_plain(stdout, path);
     printf(": %s", _(reason_words[why]));
-    if (error && error != -EBUSY)
+    if (error && error != -EBUSY && why != LEFT_NAME)
         printf(" (%s)", error_sentence(error));
     printf("\n");
 }
@@ -78,15 +78,25 @@ static bool ends_all(int error)
            error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EIO;
 }
 
-int transfer_dest_error(struct transfer *t, const struct node *n, int error)
+static int dest_error(struct transfer *t, const struct node *n, enum left_reason why, int error)
 {
     if (ends_all(error)) {
         t->blamed = t->dest_path;
         return error;
     }
-    bool name = error == -EINVAL || error == -EILSEQ || error == -ENAMETOOLONG;
-    transfer_leave(t, n, name ? LEFT_NAME : LEFT_UNWRITABLE, name ? 0 : error);
+    transfer_leave(t, n, why, error);
     return 0;
+}
+
+int transfer_dest_error(struct transfer *t, const struct node *n, int error)
+{
+    return dest_error(t, n, LEFT_UNWRITABLE, error);
+}
+
+int transfer_name_error(struct transfer *t, const struct node *n, int error)
+{
+    bool name = error == -EINVAL || error == -EILSEQ || error == -ENAMETOOLONG;
+    return dest_error(t, n, name ? LEFT_NAME : LEFT_UNWRITABLE, error);
 }
 
 int transfer_source_error(struct transfer *t, const struct node *n, int error)

@@ -113,29 +113,35 @@ static int result_of(const char *answer)
     return (int)code;
 }
 
-/* Before it was heard. What says more than a result was. */
+/* A daemon whose connections are all taken says so to the others unheard, and frees one within seconds. */
 static bool is_turned_away(const char *answer)
 {
-    char vault[ID_TEXT];
+    int64_t heard;
 
-    return !daemon_json_text(answer, "vault", vault, sizeof vault) && result_of(answer) == -EAGAIN;
+    return daemon_json_number(answer, "heard", &heard) && !heard && result_of(answer) == -EAGAIN;
 }
 
-/* A daemon whose connections are all taken frees one within seconds. */
-static int ask_at(const char *socket_path, const char *request, int limit_ms, struct ucred *peer, char **answer)
+static bool is_patient(int *tries)
 {
     static const struct timespec pause = { .tv_nsec = 100000000 };
 
-    for (int tries = 0;; tries++) {
+    nanosleep(&pause, NULL);
+    return ++*tries <= PATIENCE;
+}
+
+/* *answer is the caller's to free when this is 0, else NULL. */
+static int ask_at(const char *socket_path, const char *request, int limit_ms, struct ucred *peer, char **answer)
+{
+    for (int tries = 0;;) {
+        *answer = NULL;
         int fd = connect_to(socket_path, peer);
         if (fd < 0)
             return fd;
         int rc = ask(fd, request, limit_ms, answer);
         close(fd);
-        if (rc || tries == PATIENCE || !is_turned_away(*answer))
+        if (rc || !is_turned_away(*answer) || !is_patient(&tries))
             return rc;
         free(*answer);
-        nanosleep(&pause, NULL);
     }
 }
 
@@ -303,7 +309,7 @@ static void leave(struct asking *a)
         close(a->pidfd);
 }
 
-/* Closes `a`. */
+/* Closes `a`. -EAGAIN: turned away. */
 static int ask_for_end(struct asking *a, void (*waits)(void))
 {
     static const char request[] = "unmount\n";
@@ -329,9 +335,13 @@ static int ask_for_end(struct asking *a, void (*waits)(void))
 static int unmount_by(const struct daemon_ref *d, void (*waits)(void))
 {
     struct asking a;
+    int tries = 0, rc;
 
-    int rc = approach(d, &a);
-    return rc ? rc : ask_for_end(&a, waits);
+    do {
+        rc = approach(d, &a);
+        rc = rc ? rc : ask_for_end(&a, waits);
+    } while (rc == -EAGAIN && is_patient(&tries));
+    return rc;
 }
 
 int client_wait_for_end(const char *state_path)
@@ -365,6 +375,7 @@ int daemon_status(const struct daemon_ref *d, char **json)
         return rc;
     rc = result_of(*json);
     free(*json);
+    *json = NULL;
     return rc ? rc : E_CONTROL;
 }
 
@@ -438,10 +449,13 @@ static int unmount_ourselves(const struct daemon_ref *d, void (*waits)(void))
         leave(&a);
         return rc;
     }
-    if (!has_hung_up(&a))
-        return ask_for_end(&a, waits);
-    leave(&a);
-    rc = unmount_by(d, waits);
+    rc = -EAGAIN;
+    if (has_hung_up(&a))
+        leave(&a);
+    else
+        rc = ask_for_end(&a, waits);
+    if (rc == -EAGAIN)
+        rc = unmount_by(d, waits);
     return rc == E_NOT_MOUNTED ? E_CONTROL : rc;   /* unmounted, but nobody says whether it is published */
 }
 

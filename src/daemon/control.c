@@ -257,11 +257,11 @@ static void send_answer(int fd, const struct buf *answer)
     }
 }
 
-static void send_result(int fd, int result)
+static void answer_last(int fd, void (*report)(int result, struct buf *out), int result)
 {
     struct buf answer = { 0 };
 
-    report_result(result, &answer);
+    report(result, &answer);
     send_answer(fd, &answer);
     buf_free(&answer);
     close(fd);
@@ -346,7 +346,7 @@ static void admit(struct control *c, int fd)
         c->connections--;
         pthread_mutex_unlock(&c->lock);
     }
-    send_result(fd, rc);
+    answer_last(fd, report_refusal, rc);
 }
 
 static void *accept_loop(void *arg)
@@ -439,7 +439,7 @@ void control_stuck(struct control *c)
     c->stuck = true;
     pthread_mutex_unlock(&c->lock);
     for (unsigned k = 0; k < count; k++)
-        send_result(waiting[k], E_STORE_STUCK);
+        answer_last(waiting[k], report_result, E_STORE_STUCK);
 }
 
 void control_finish(struct control *c, int result)
@@ -459,7 +459,7 @@ void control_finish(struct control *c, int result)
     while (c->connections)
         pthread_cond_wait(&c->changed, &c->lock);
     for (unsigned k = 0; k < c->parked_count; k++)
-        send_result(c->parked[k], result);
+        answer_last(c->parked[k], report_result, result);
     pthread_mutex_unlock(&c->lock);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->changed);

@@ -178,6 +178,8 @@ void json_raw(struct buf *b, const char *text);
 int report_status(const struct served *s, bool closing, struct buf *out);
 int report_identity(const struct served *s, bool closing, struct buf *out);
 void report_result(int result, struct buf *out);
+/* To whoever is turned away before his request is read. */
+void report_refusal(int result, struct buf *out);
 /* Of an unmount that is not waited for: whoever is still mounted needs to wait for no end. */
 void report_unmount(int result, bool mounted, struct buf *out);
 void report_gc(const struct gc_report *r, struct buf *out);

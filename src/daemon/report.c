@@ -47,6 +47,13 @@ void report_result(int result, struct buf *out)
     finish(out);
 }
 
+void report_refusal(int result, struct buf *out)
+{
+    result_members(result, out);
+    json_bool(out, "heard", false);
+    finish(out);
+}
+
 void report_unmount(int result, bool mounted, struct buf *out)
 {
     result_members(result, out);

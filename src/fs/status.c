@@ -159,7 +159,7 @@ static int count_foreign(void *ctx, const char *path)
 {
     (void)path;
     ((struct survey *)ctx)->foreign++;
-    return 0;
+    return stopped(ctx);
 }
 
 static int look(struct fs *fs)

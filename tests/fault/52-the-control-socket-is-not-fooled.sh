@@ -84,7 +84,7 @@ mount --bind "$socket" "$TMP/exposed"
 chmod 666 "$TMP/exposed"
 for request in ping status flush unmount; do
     other "$TOOLS/poke" "$TMP/exposed" say "$request" >"$TMP/said"
-    same "what a foreign user is told to $request" '{"code":-1,"error":"EPERM"}' "$(tr -d ' \n' <"$TMP/said")"
+    same "what a foreign user is told to $request" '{"code":-1,"error":"EPERM","heard":false}' "$(tr -d ' \n' <"$TMP/said")"
 done
 before=$(threads)
 timeout 60 setpriv --reuid=65533 --regid=65533 --clear-groups "$TOOLS/poke" "$TMP/exposed" garbage --seed "$seed" 300
@@ -113,5 +113,20 @@ endure "$USER_HOME/mnt" user
 if other "$TOOLS/poke" "$socket" say status >"$TMP/said" 2>&1; then fail "another user reached the user's socket"; fi
 # Root may ask: it could do anything anyway.
 "$TOOLS/poke" "$socket" say flush | grep -q '"code": *0' || fail "root is not listened to"
-as_user XDG_RUNTIME_DIR="$run" "$ECLUSE" umount "$USER_HOME/mnt"
+# Who is turned away asks again, whatever the question; and takes it well that nobody answers then.
+ready() { grep -q ready "$TMP/turned"; }
+turn_away() { # turn_away [--alone] : until ours asks
+    : >"$TMP/turned"
+    as_user python3 "$ROOT/tests/tools/turn_away.py" "$socket" "$@" >"$TMP/turned" 2>&1 &
+    until_true ready
+}
+command() { as_user XDG_RUNTIME_DIR="$run" "$ECLUSE" "$@" >"$TMP/said" 2>&1; }
+turn_away
+for what in status flush gc umount; do
+    command $what "$USER_HOME/mnt" || fail "turned away from $what: $(cat "$TMP/said")"
+done
 until_true gone "$pid"
+wait
+[ -S "$socket" ] && rm "$socket"
+turn_away --alone
+expect_exit 12 command status "$USER_HOME/mnt"

@@ -22,11 +22,14 @@ mount_slow() { # mount_slow MILLISECONDS [WHEN] : so long for each look at an ob
 mount_slow 100         # a look at all of them takes 4 s at least
 began=$SECONDS
 askers=()
-for _ in $(seq 12); do "$ECLUSE" status --json --state "$STATE" "$MNT" >"$TMP/status" & askers+=($!); done
+for k in $(seq 12); do "$ECLUSE" status --json --state "$STATE" "$MNT" >"$TMP/status-$k" & askers+=($!); done
 for asker in "${askers[@]}"; do wait "$asker" || fail "no status"; done
 took=$((SECONDS - began))
 [ "$took" -ge 4 ] || fail "the store was not slow: $took s"
 [ "$took" -lt 40 ] || fail "twelve at once took $took s"
+for k in $(seq 12); do
+    same "what came of the look, of asker $k" 0 "$(python3 -c 'import json,sys; print(json.load(sys.stdin)["survey_code"])' <"$TMP/status-$k")"
+done
 rm "$TMP/slow"
 umount_vault
 

@@ -3,7 +3,7 @@
 #
 # A stick (exFAT, here by FUSE) knows no links, no modes, not every name, and no rename that
 # refuses to replace.  What can be there is there, the rest is told, nothing is replaced, and a
-# run that is killed at any moment is ended by the next one.  So with salvage.
+# run that is killed at any step is ended by the next one.  Salvage arrives there, too.
 # Needs a build with FAULTS=1.
 ECLUSE=${ECLUSE:-$(dirname "$0")/../../build/faults/ecluse}
 . "$(dirname "$0")/../mount/lib.sh"
@@ -15,8 +15,10 @@ truncate -s 64M "$TMP/image"
 mkfs.exfat "$TMP/image" >"$TMP/said"
 mkdir "$stick"
 device=$(losetup --find --show "$TMP/image")
-(cd "$TMP" && mount.exfat-fuse "$device" stick) >"$TMP/said" 2>&1 || fail "no stick: $(cat "$TMP/said")"
+status=0
+(cd "$TMP" && mount.exfat-fuse "$device" stick) >"$TMP/said" 2>&1 || status=$?
 losetup --detach "$device"                 # when it is unmounted
+[ $status = 0 ] || fail "no stick: $(cat "$TMP/said")"
 echo there >"$TMP/there"
 python3 - "$TMP/there" "$stick/new" <<'END' || fail "this stick refuses to replace: it proves nothing"
 import ctypes, errno, sys
@@ -56,27 +58,55 @@ done
 cmp "$MNT/plain/later" "$stick/out/later"
 cmp "$MNT/plain/sparse" "$stick/out/sparse"
 rm "$MNT/plain/what: now?" "$MNT/plain/one" "$MNT/plain/link" "$MNT/plain/SPARSE"
+rm "$stick/out/one"
 
 # Killed at each step of each name: the empty file that held it is no conflict afterwards.
+held() { find "$1" -name .ecluse-partial -prune -o -type f -size 0 ! -name empty -printf x | wc -c; }
+look() { (cd "$1" && find . -name '.ecluse*' -prune -o -type f -printf '%P %s %T@\n' | sort); }
 claims=0
-for step in $(seq 1 3 22); do
+for step in $(seq 1 22); do
     status=0
     (ECLUSE_FAULT=transfer_place:kill:$step export_to "killed-$step"; exit $?) 2>"$TMP/killed" || status=$?
     [ "$status" = 137 ] || fail "not killed at step $step: $status"
-    claims=$((claims + $(find "$stick/killed-$step" -maxdepth 2 -type f -size 0 ! -name empty -printf x | wc -c)))
+    claims=$((claims + $(held "$stick/killed-$step")))
     expect_exit 0 export_to "killed-$step"
     same "after a kill at step $step" "$(plain "$MNT/plain")" "$(plain "$stick/killed-$step")"
+    same "dates after a kill at step $step" "$(look "$stick/out")" "$(look "$stick/killed-$step")"
     same "left over" "" "$(find "$stick/killed-$step" -name '.ecluse*')"
+    rm -r "$stick/killed-$step"
 done
-[ $claims -ge 2 ] || fail "no kill left a name held: $claims"
+[ $claims -ge 5 ] || fail "hardly a kill left a name held: $claims"
 
-# What somebody else put there is left, an empty file of theirs too.
-mkdir "$stick/theirs"
+# A rename that fails gives the name back.
+for error in EIO ENOSPC EACCES; do
+    ECLUSE_FAULT=transfer_place:$error:2 export_to "failed-$error" && fail "$error was not told"
+    same "held after $error" 0 "$(held "$stick/failed-$error")"
+    expect_exit 0 export_to "failed-$error"
+done
+
+# What somebody else put there is left: before it, an empty file too, and in between.
+mkdir "$stick/theirs" "$stick/between"
 echo mine >"$stick/theirs/1"
 : >"$stick/theirs/2"
 expect_exit 14 export_to theirs
 same "theirs" mine "$(cat "$stick/theirs/1")"
 same "their empty file" 0 "$(stat -c %s "$stick/theirs/2")"
+ECLUSE_FAULT=transfer_place:delay=3000:2 export_to between & exporting=$!
+is_held() { [ "$(held "$stick/between")" = 1 ]; }
+until_true is_held
+name=$(find "$stick/between" -name .ecluse-partial -prune -o -type f -print)
+echo mine >"$name"
+status=0
+wait $exporting || status=$?
+same "the exit status" 14 "$status"
+same "what came in between" mine "$(cat "$name")"
+
+# In the vault, which can refuse, an empty file of that date is a file like others.
+mkdir "$MNT/dated" "$TMP/dated"
+touch -d '1980-01-03 00:00:00 UTC' "$MNT/dated/1"
+echo new >"$TMP/dated/1"
+expect_exit 14 "$ECLUSE" import --state "$STATE" "$TMP/dated" "$MNT/dated"
+same "a file of theirs in the vault" 0 "$(stat -c %s "$MNT/dated/1")"
 
 hashes() { (cd "$1" && find . -type f -size +0 ! -name sparse -exec sha256sum {} + | cut -d' ' -f1 | sort); }
 hashes "$MNT/plain" >"$TMP/hashes"
