@@ -188,15 +188,28 @@ static void take(struct segments *t, struct segment *s)
     s->refs++;
 }
 
-static void put(struct segments *t, struct segment *s)
+/* What the next commit has to sync, it syncs by the descriptor that wrote it: the kernel need not
+ * tell another one of an error.  A commit takes a reference, and lets go when that is done. */
+static bool is_settled(const struct segment *s)
 {
-    if (--s->refs == 0 && s->fd >= 0) {
+    return !s->staged || (s->synced == s->written && s->row_applied == s->written);
+}
+
+static void rest(struct segments *t, struct segment *s)
+{
+    if (s->fd >= 0 && is_settled(s)) {
         list_append(&t->lru, &s->lru);
         t->lru_count++;
         shrink(t, SEGMENTS_OPEN);
-    } else if (s->refs == 0 && !s->staged) {
+    } else if (!s->staged) {
         destroy(t, s);
     }
+}
+
+static void put(struct segments *t, struct segment *s)
+{
+    if (--s->refs == 0)
+        rest(t, s);
 }
 
 /* Finds or adds the table's entry and takes a reference. */
@@ -513,8 +526,8 @@ void segment_published(struct fs *fs, uint32_t number)
     if (s) {
         s->staged = false;
         list_remove(&s->staged_link);
-        if (!s->refs && s->fd < 0)
-            destroy(t, s);
+        if (!s->refs && list_empty(&s->lru))
+            rest(t, s);
     }
     pthread_mutex_unlock(&t->lock);
 }

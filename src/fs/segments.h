@@ -18,7 +18,7 @@ struct fs;
 
 struct segment {
     struct segment *hash_next;
-    struct list lru;           /* unreferenced, descriptor open */
+    struct list lru;           /* unreferenced, descriptor open, nothing to be synced */
     struct list staged_link;   /* in segments.staged */
     uint32_t number, epoch;
     struct id128 id;
@@ -57,7 +57,7 @@ struct flight {
 #define REVERSE_RUN_MAX 56u
 
 #define SEGMENT_BUCKETS 1024u
-#define SEGMENTS_OPEN 192u     /* unreferenced descriptors kept open */
+#define SEGMENTS_OPEN 192u     /* unreferenced descriptors kept open, besides those to be synced */
 
 struct segments {
     pthread_mutex_t lock;

@@ -154,7 +154,7 @@ static void killed_after(void (*work)(struct fs *fs))
     pid_t child = fork();
     if (child == 0) {
         struct opened v;
-    open_vault(&v);
+        open_vault(&v);
         work(v.fs);
         kill(getpid(), SIGKILL);
     }
@@ -214,7 +214,7 @@ START_TEST(what_was_synced_survives_a_kill)
     killed_after(write_and_sync);
     for (int again = 0; again < 2; again++) {
         struct opened v;
-    open_vault(&v);
+        open_vault(&v);
         expect_pattern(v.fs, find(v.fs, 1, "small"), 0, 6000, 5);
         expect_pattern(v.fs, find(v.fs, 1, "large"), 0, 2 * MIB, 4);
         ck_assert_uint_eq(find(v.fs, 1, "lost"), 0);
@@ -424,6 +424,39 @@ START_TEST(published_segments_that_die_leave_the_others_readable)
     close_vault(&v);
     open_vault(&v);
     expect_pattern(v.fs, ino, 3 * MIB, 2 * MIB, 19);
+    close_vault(&v);
+}
+END_TEST
+
+/* Of unused segments only some stay open; not yet synced ones must be among them. */
+START_TEST(a_segment_that_is_not_synced_stays_open)
+{
+    struct fs_options o = { .commit_ms = 600000, .publish_ms = 600000 };
+    struct opened v;
+    char name[16];
+
+    open_vault(&v);
+    for (unsigned k = 0; k < SEGMENTS_OPEN + 20; k++) {
+        snprintf(name, sizeof name, "%u", k);
+        uint64_t ino = make_file(v.fs, 1, name);
+        write_pattern(v.fs, ino, 0, 5000, k);
+        ck_assert_int_eq(fs_release(v.fs, ino, O_RDWR), 0);
+        ck_assert_int_eq(fs_flush(v.fs), 0);
+    }
+    close_vault(&v);
+    ck_assert_uint_ge(count_objects(), SEGMENTS_OPEN + 20);
+
+    ck_assert_int_eq(try_open(&v, state_dir, &o), 0);
+    uint64_t large = make_file(v.fs, 1, "large");
+    for (unsigned k = 0; k < 40; k++)             /* one is full, the next one open */
+        write_pattern(v.fs, large, k * MIB / 2, MIB / 2, k);
+    for (unsigned k = 0; k < SEGMENTS_OPEN + 20; k++) {
+        snprintf(name, sizeof name, "%u", k);
+        expect_pattern(v.fs, find(v.fs, 1, name), 0, 5000, k);
+    }
+    ck_assert_int_eq(fs_sync(v.fs), 0);
+    for (unsigned k = 0; k < 40; k++)
+        expect_pattern(v.fs, large, k * MIB / 2, MIB / 2, k);
     close_vault(&v);
 }
 END_TEST
@@ -648,6 +681,7 @@ static Suite *suite(void)
     tcase_add_test(t, blocks_that_files_share_are_alive_once);
     tcase_add_test(t, a_compaction_keeps_what_files_share);
     tcase_add_test(t, published_segments_that_die_leave_the_others_readable);
+    tcase_add_test(t, a_segment_that_is_not_synced_stays_open);
     tcase_add_test(t, a_footer_that_would_outgrow_its_segment_leaves_out_hints);
     tcase_add_test(t, a_vault_without_changes_publishes_nothing);
     tcase_add_test(t, a_copied_state_becomes_another_actor_and_both_publish);
