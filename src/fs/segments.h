@@ -57,7 +57,13 @@ struct flight {
 #define REVERSE_RUN_MAX 56u
 
 #define SEGMENT_BUCKETS 1024u
-#define SEGMENTS_OPEN 192u     /* unreferenced descriptors kept open, besides those to be synced */
+/* Unreferenced descriptors that are kept open, besides those to be synced; where faults are
+ * injected so few that they come and go all the time. */
+#ifdef ECLUSE_FAULTS
+#define SEGMENTS_OPEN 3u
+#else
+#define SEGMENTS_OPEN 192u
+#endif
 
 struct segments {
     pthread_mutex_t lock;
