@@ -70,7 +70,7 @@ static void converse_with(struct control *c, const uint8_t *data, size_t size)
     converse(n);
     require(c->connections == 0 && c->parked_count <= 1 && c->fs_users == 0);
     while (c->parked_count)
-        send_result(c->parked[--c->parked_count], 0);
+        answer_last(c->parked[--c->parked_count], report_result, 0);
     ssize_t got = recv(ends[0], answer, sizeof answer - 1, 0);
     require(got > 2 && answer[0] == '{' && answer[got - 1] == '\n');
     close(ends[0]);
