@@ -75,9 +75,9 @@ STORE=$TMP/store3 STATE=$TMP/state3 SHEET=$TMP/sheet3
 make_vault
 mount_vault
 for k in $(seq 1 6); do head -c 40000 /dev/urandom >"$MNT/$k" && flush; done
+victim=$(find "$STORE/segments" -type f | sort | head -n 1)   # each holds a file; what comes yet, times only
 sha256sum "$MNT"/[2-6] >"$TMP/sums"
 umount_vault
-victim=$(find "$STORE/segments" -type f -printf '%T@ %s %p\n' | sort -k2 -n | head -n 1 | cut -d' ' -f3)
 chmod u+w "$victim" && printf XXXX | dd of="$victim" bs=1 seek=20000 conv=notrunc status=none && chmod a-w "$victim"
 mount_vault
 gc --now "$MNT" >"$TMP/gc"
