@@ -120,13 +120,13 @@ turn_away() { # turn_away [--alone] : until ours asks
     as_user python3 "$ROOT/tests/tools/turn_away.py" "$socket" "$@" >"$TMP/turned" 2>&1 &
     until_true ready
 }
-command() { as_user XDG_RUNTIME_DIR="$run" "$ECLUSE" "$@" >"$TMP/said" 2>&1; }
+ours() { as_user XDG_RUNTIME_DIR="$run" "$ECLUSE" "$@" >"$TMP/said" 2>&1; }
 turn_away
 for what in status flush gc umount; do
-    command $what "$USER_HOME/mnt" || fail "turned away from $what: $(cat "$TMP/said")"
+    ours $what "$USER_HOME/mnt" || fail "turned away from $what: $(cat "$TMP/said")"
 done
 until_true gone "$pid"
 wait
 [ -S "$socket" ] && rm "$socket"
 turn_away --alone
-expect_exit 12 command status "$USER_HOME/mnt"
+expect_exit 12 ours status "$USER_HOME/mnt"
