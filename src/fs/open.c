@@ -203,9 +203,12 @@ static int start(struct fs *fs)
     int rc = commit_start(fs);
     if (rc)
         return rc;
-    /* What the original of a copied state may publish as well gets new ids. */
+    /* What the original of a copied state may publish as well gets new ids: for good, for
+     * the next mount will take the state for nobody's copy any more (state_adopt). */
     if (fs->state->cloned && !fs->opt.read_only)
         rc = reseal_all(fs);
+    if (!rc && fs->state->cloned)
+        rc = commit_all(fs, true);
     if (!rc)
         rc = gc_start(fs);
     if (!rc)
