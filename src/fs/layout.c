@@ -52,7 +52,7 @@ int layout_journal(int dir, const uint8_t local_key[KEY_SIZE])
 }
 
 /* The directory is ours and new, so whatever is in it is so too. */
-void layout_empty(int dirfd)
+void layout_empty(int dirfd, const char *last, enum fault_point point)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -63,14 +63,17 @@ void layout_empty(int dirfd)
         return;
     }
     for (struct dirent *d; (d = readdir(dir));) {
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 || unlinkat(dirfd, d->d_name, 0) == 0)
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 || strcmp(d->d_name, last) == 0 ||
+            fault_hit(point) || unlinkat(dirfd, d->d_name, 0) == 0)
             continue;
         int below = openat(dirfd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (below < 0)
             continue;
-        layout_empty(below);
+        layout_empty(below, "", point);
         close(below);
         unlinkat(dirfd, d->d_name, AT_REMOVEDIR);
     }
     closedir(dir);
+    if (*last && io_sync_dir(dirfd, point) == 0)
+        unlinkat(dirfd, last, 0);
 }

@@ -93,7 +93,7 @@ static int remove_leftover(struct renewal *w)
         return -errno;
     int rc = flock(fd, LOCK_EX | LOCK_NB) ? E_STATE_IN_USE : exists(fd, MARK) ? 0 : -EEXIST;
     if (!rc) {
-        layout_empty(fd);
+        layout_empty(fd, MARK, FAULT_rebuild);
         rc = unlinkat(w->basefd, w->temporary, AT_REMOVEDIR) ? -errno : 0;
     }
     close(fd);
@@ -110,6 +110,9 @@ static int make_pieces(struct renewal *w)
         rc = layout_file(s->dir, MARK, &mark, FAULT_rebuild);
     if (mark >= 0)
         close(mark);
+    /* Nothing is there without it, or nobody would know that it may be removed. */
+    if (!rc)
+        rc = io_sync_dir(s->dir, FAULT_rebuild);
     if (!rc)
         rc = layout_directory(s->dir, "staging", &s->staging, FAULT_rebuild);
     /* Its lock stays empty: a state that is to take a new actor. */
@@ -172,7 +175,7 @@ int renewal_begin(struct renewal *w, const char *path, bool has_old)
 void renewal_end(struct renewal *w)
 {
     if (w->made) {
-        layout_empty(w->files.dir);
+        layout_empty(w->files.dir, MARK, FAULT_rebuild);
         unlinkat(w->basefd, w->temporary, AT_REMOVEDIR);
     }
     state_close(&w->files);

@@ -265,7 +265,7 @@ static void undo(struct making *m)
     char path[PATH_MAX];
 
     if (m->made) {
-        layout_empty(m->files.dir);
+        layout_empty(m->files.dir, "", FAULT_init);
         unlinkat(m->base, m->renamed ? m->name : m->temporary, AT_REMOVEDIR);
     }
     memcpy(path, m->state.path, sizeof path);
