@@ -39,6 +39,7 @@ struct keep {
     bool use_old;              /* sources 2 and 3 */
     size_t loose;              /* how many of source 1 */
     struct journal *journal;   /* a copy; NULL: none */
+    bool torn;                 /* in the middle: its end cannot be read */
     int scratch;
     struct buf held;           /* struct held…, by number once sorted */
     struct meaning old;        /* of the old index's numbers */
@@ -90,6 +91,14 @@ static bool knows_segment(const struct keep *k, const struct id128 *id)
     return false;
 }
 
+/* gc may have removed its object, and somebody brought it back. */
+static bool knows_publication(const struct keep *k, const struct publication_head *h)
+{
+    struct publication_row p;
+
+    return index_publication(k->b->old, h->seq, &p) == 0 && !memcmp(p.hash, h->hash, sizeof p.hash);
+}
+
 /* Does the old index know the last publication of its history that is in the store? */
 static bool is_stale(const struct keep *k)
 {
@@ -98,7 +107,7 @@ static bool is_stale(const struct keep *k)
     for (size_t i = b->chain.count + b->chain.loose; i--;) {
         const struct link *l = &b->survey.links[b->chain.order[i]];
         if (!l->staged)
-            return !knows_segment(k, &b->survey.objects[l->object].id);
+            return !knows_segment(k, &b->survey.objects[l->object].id) && !knows_publication(k, &l->self);
     }
     return false;
 }
@@ -151,8 +160,12 @@ static int old_meaning(struct keep *k)
         struct object *o = place_held(k, &h[i].row);
         if (o)
             k->old.segments[k->old.segment_count++] = (struct segment_meaning){ h[i].row.number, o };
+        int rc = o && o->staged ? kept_head(k->b, o, h[i].row.epoch) : 0;
+        if (rc)
+            return rc;
     }
-    return old_actors(k);
+    int rc = kept_sync(k->b);
+    return rc ? rc : old_actors(k);
 }
 
 /* --- the journal --------------------------------------------------------------------------- */
@@ -203,13 +216,16 @@ static int open_journal(struct keep *k)
         rc = journal_replay(k->journal, prepare_record, k);
     if (rc == -ENOSPC || rc == -ENOMEM)
         return rc;
-    if (rc) {
-        log_warning("ECL-0347 rebuild: the old journal: %s", error_name(rc));
-        if (k->journal)
-            journal_close(k->journal);
+    if (!rc)
+        return 0;
+    log_warning("ECL-0347 rebuild: the old journal: %s", error_name(rc));
+    b->report->lost++;           /* who knows what is behind; what stands before is of use */
+    k->torn = rc == E_STATE_DAMAGED;
+    if (!k->torn && k->journal) {
+        journal_close(k->journal);
         k->journal = NULL;
     }
-    return kept_sync(b);
+    return 0;
 }
 
 static void close_journal(struct keep *k)
@@ -447,7 +463,7 @@ static int walk(struct keep *k)
     }
     if (!rc && k->journal)
         rc = journal_replay(k->journal, take_journal, k);
-    return rc;
+    return rc == E_STATE_DAMAGED && k->torn ? 0 : rc;
 }
 
 /* How many publications behind the history take part: with an old index, those

@@ -92,6 +92,30 @@ int kept_write(struct rebuild *b, struct object *o, uint64_t offset, const void 
     return rc;
 }
 
+int kept_head(struct rebuild *b, struct object *o, uint32_t epoch)
+{
+    const uint8_t *epoch_key = keyring_epoch_key(b->o->keys, epoch);
+    struct segment_header h = { .format = SEGMENT_FORMAT, .suite = keyring_suite(b->o->keys), .epoch = epoch,
+                                .vault = *keyring_vault(b->o->keys), .segment = o->id };
+    uint8_t bytes[SEGMENT_DATA];
+    struct segment_key *key;
+    int fd;
+
+    int rc = object_open(b, o, &fd, &key);
+    if (!rc)
+        close(fd);
+    else if (rc != E_AUTH && rc != E_FORMAT && rc != E_NOT_ARRIVED)
+        return rc;
+    else if (!epoch_key)
+        return 0;                /* nor would its blocks open */
+    else if (!(rc = segment_key_new(&key, &h, epoch_key))) {
+        segment_header_write(bytes, &h, key);
+        rc = kept_write(b, o, 0, bytes, sizeof bytes);
+    }
+    segment_key_free(key);
+    return rc;
+}
+
 int kept_sync(struct rebuild *b)
 {
     char name[ID_TEXT];

@@ -223,6 +223,8 @@ int keep_unpublished(struct rebuild *b);
 int kept_link(struct rebuild *b, struct object *o);
 /* Writes into a copy of it. -ENOENT when there is no file. */
 int kept_write(struct rebuild *b, struct object *o, uint64_t offset, const void *bytes, size_t len);
+/* Its header, which nothing but the index row tells, is written anew where it is damaged. */
+int kept_head(struct rebuild *b, struct object *o, uint32_t epoch);
 int kept_sync(struct rebuild *b);
 /* A copy of a file of the old state in a directory of the new one. */
 int kept_copy(int from, const char *name, int to);

@@ -59,7 +59,7 @@ static int write_into(int fd, uint64_t offset, const uint8_t *bytes, size_t len)
 static int write_tail(struct replay *r, uint32_t number, uint64_t offset, const uint8_t *bytes, size_t len)
 {
     struct segment_row row;
-    char place[sizeof "staging/" + ID_TEXT] = "staging/", *name = place + strlen(place);
+    char name[ID_TEXT];
 
     int rc = find_segment(r, number, &row);
     if (rc)
@@ -69,7 +69,7 @@ static int write_tail(struct replay *r, uint32_t number, uint64_t offset, const 
     rc = fd >= 0 ? write_into(fd, offset, bytes, len) : errno == ENOENT ? E_STATE_DAMAGED : -errno;
     if (fd >= 0)
         close(fd);
-    return rc == E_STATE_DAMAGED ? state_damaged(r->fs->state, place) : rc;
+    return rc == E_STATE_DAMAGED ? segment_damaged(r->fs, &row.id) : rc;
 }
 
 /* One record: its rows are kept, its tails written. The batch is walked twice

@@ -144,6 +144,14 @@ static int find_sparse(struct fs *fs, bool all, struct sparse *out)
     return 0;
 }
 
+static int damaged(struct fs *fs, uint32_t number)
+{
+    struct segment_row row;
+
+    int rc = index_segment(fs->index, number, &row);
+    return rc ? rc : segment_damaged(fs, &row.id);
+}
+
 static int reseal(struct fs *fs, bool all)
 {
     struct sparse s = { .fs = fs };
@@ -165,8 +173,8 @@ static int reseal(struct fs *fs, bool all)
         rc = relocate(fs, &moved, &p);
         /* A block that rotted stays where it is: that it is sparse is no reason
          * to publish nothing any more. A copied state cannot leave it there. */
-        if (!all && (rc == E_AUTH || rc == E_FORMAT))
-            rc = 0;
+        if (rc == E_AUTH || rc == E_FORMAT)
+            rc = all ? damaged(fs, p.segment) : 0;
     }
     relocations_free(&moved);
     buf_free(&s.places);

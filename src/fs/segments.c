@@ -290,18 +290,30 @@ static int moved_to_store(struct fs *fs, const struct segment_row *row)
     return rc == E_NOT_ARRIVED || (!rc && size != row->length) ? E_STATE_DAMAGED : rc;
 }
 
+int segment_damaged(struct fs *fs, const struct id128 *id)
+{
+    char place[sizeof "staging/" + ID_TEXT] = "staging/";
+
+    id_format(id, place + strlen(place));
+    return state_damaged(fs->state, place);
+}
+
 int segment_inspect(struct fs *fs, const struct segment_row *row)
 {
-    char place[sizeof "staging/" + ID_TEXT] = "staging/", *name = place + strlen(place);
+    struct segment s = { .fd = -1, .id = row->id, .epoch = row->epoch, .staged = true };
+    char name[ID_TEXT];
     struct stat st;
-    int rc = 0;
+    int rc;
 
     id_format(&row->id, name);
-    if (fstatat(fs->state->staging, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = S_ISREG(st.st_mode) && (uint64_t)st.st_size >= row->length ? 0 : E_STATE_DAMAGED;
-    else
+    if (fstatat(fs->state->staging, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         rc = errno == ENOENT ? moved_to_store(fs, row) : -errno;
-    return rc == E_STATE_DAMAGED ? state_damaged(fs->state, place) : rc;
+    else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < row->length)
+        rc = E_STATE_DAMAGED;
+    else
+        rc = open_file(fs, &s);
+    close_file(&s);
+    return rc == E_STATE_DAMAGED || rc == E_AUTH || rc == E_FORMAT ? segment_damaged(fs, &row->id) : rc;
 }
 
 int segment_adopt(struct fs *fs, const struct segment_row *row)

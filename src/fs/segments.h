@@ -84,8 +84,11 @@ int segment_ref(struct fs *fs, uint32_t number, struct segment **out);
 /* Logs and counts that a segment, or a block in it, was not what it must be. */
 void segment_refused(struct fs *fs, uint32_t number, int rc);
 void segment_unref(struct fs *fs, struct segment *s);
-/* Is the file of a staged segment there, as long as its row says? E_STATE_DAMAGED. */
+/* Is the file of a staged segment there, with its header, as long as its row says?
+ * E_STATE_DAMAGED. */
 int segment_inspect(struct fs *fs, const struct segment_row *row);
+/* E_STATE_DAMAGED: the file of this staged segment is what the state lacks. */
+int segment_damaged(struct fs *fs, const struct id128 *id);
 /* Registers a staged segment found in the index (closed). */
 int segment_adopt(struct fs *fs, const struct segment_row *row);
 /* Reserves room for up to `blocks` full blocks, the last of `last` bytes;
