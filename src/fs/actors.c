@@ -75,6 +75,16 @@ static int begin(struct fs *fs)
     return rc;
 }
 
+/* The keyring's actor is one that this device was before: an older keyring was put back,
+ * and what that actor gave out since, its index no longer counts. */
+static bool was_before(const struct fs *fs)
+{
+    for (size_t k = 0; k + 1 < fs->actor_count; k++)
+        if (fs->actors[k] == keyring_actor(fs->state->keys))
+            return fs->actors[fs->actor_count - 1] != fs->actors[k];
+    return false;
+}
+
 /* The keyring says who this device is now. */
 static int take_identity(struct fs *fs)
 {
@@ -94,6 +104,11 @@ static int take_identity(struct fs *fs)
 int actors_load(struct fs *fs)
 {
     int rc = load_known(fs);
+    bool older = !rc && was_before(fs);
+
+    if (older && !fs->opt.read_only)
+        return actors_renew(fs);
+    fs->state->cloned |= older;
     return rc ? rc : take_identity(fs);
 }
 
