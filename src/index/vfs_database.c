@@ -7,6 +7,9 @@
  * page does not open, that part reads as a short file: a checkpoint cut by a
  * power failure may have left it torn while the WAL still has it whole.  If
  * the WAL has not, SQLite reads the page in full next, and that fails.
+ *
+ * Behind its end a file reads as zeros, and SQLite asks how long it is only while the
+ * WAL is empty.  So it is asked here: where the database says that the page is, it must be.
  */
 #include "vfs.h"
 #include <ecluse/base.h>
@@ -22,6 +25,26 @@ static int short_read(void *buf, size_t len)
     return SQLITE_IOERR_SHORT_READ;
 }
 
+/* As of the last checkpoint that wrote page 1; what grew since is in the WAL. 0: not to be told. */
+static uint32_t pages_there(struct sealed_file *f)
+{
+    struct sealed_vfs *v = f->vfs;
+    const size_t at = 28;          /* "size of the database file in pages": SQLite's file format, 1.3 */
+
+    if (io_read_at(f->fd, v->sealed, PAGE_BYTES, 0) ||
+        page_open(v->aead, PAGE_DATABASE, 1, v->sealed, PAGE_BYTES, v->plain))
+        return 0;
+    return get_be32(v->plain + at);
+}
+
+static int behind_end(struct sealed_file *f, uint64_t page, void *buf, size_t len)
+{
+    if (len < PAGE_BYTES || page >= pages_there(f))
+        return short_read(buf, len);
+    log_error("ECL-0601 index: page %llu: the file is cut", (unsigned long long)page + 1);
+    return vfs_fail(f->vfs, E_STATE_DAMAGED, SQLITE_IOERR_DATA);
+}
+
 static int database_read(sqlite3_file *file, void *buf, int amount, sqlite3_int64 offset)
 {
     struct sealed_file *f = (struct sealed_file *)file;
@@ -33,7 +56,7 @@ static int database_read(sqlite3_file *file, void *buf, int amount, sqlite3_int6
         return vfs_fail(v, -EIO, SQLITE_IOERR_READ);
     int rc = io_read_at(f->fd, v->sealed, PAGE_BYTES, page * PAGE_BYTES);
     if (rc == -ENODATA)
-        return short_read(buf, len);
+        return behind_end(f, page, buf, len);
     if (rc)
         return vfs_fail(v, rc, SQLITE_IOERR_READ);
     uint8_t *plain = len == PAGE_BYTES ? buf : v->plain;
