@@ -110,6 +110,9 @@ enum exit_code {
     X(E_LATCHED, -5036, EROFS, EXIT_SYSTEM, \
       "the vault is read-only since a disk error; mount it again", \
       "le coffre est en lecture seule depuis une erreur de disque; montez-le de nouveau") \
+    X(E_UNSAVED, -5039, EIO, EXIT_SYSTEM, \
+      "not all that was written last could be saved", \
+      "ce qui a été écrit en dernier n’a pas pu être enregistré en entier") \
     X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
       "another device publishes into this store, and may need what would be removed", \
       "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \

@@ -60,7 +60,10 @@ static int unmount(const char *mountpoint, bool ourselves)
     int rc = daemon_unmount(mountpoint, ourselves, say_waiting);
     int code = complain(rc, mountpoint);
 
-    if (rc == E_STORE_STUCK)
+    if (rc == E_UNSAVED)
+        fputs(_("The folder is unmounted all the same. Check the files that you changed last; the log says why\n"
+                "they could not be written to this device.\n"), stderr);
+    else if (rc == E_STORE_STUCK)
         fputs(_("The folder is unmounted. What could not be published stays on this device; it is published when the\n"
                 "store answers again, or after the next mount. Nothing is lost when this computer is shut down.\n"), stderr);
     else if (was_unmounted(rc))

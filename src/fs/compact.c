@@ -247,7 +247,8 @@ static int move_places(struct fs *fs, struct plan *p, struct gc_report *out)
         commit_throttle(fs);
         rc = relocate(fs, &moved, &at);
         lateness_moved(fs);
-        if (rc == E_AUTH || rc == E_FORMAT || rc == E_NOT_ARRIVED)
+        /* Of a bad sector too: were it the staging that fails, the next commit would tell. */
+        if (rc == E_AUTH || rc == E_FORMAT || rc == E_NOT_ARRIVED || rc == -EIO)
             rc = avoid(fs, at.segment, out);
     }
     out->moved_bytes += moved.bytes;

@@ -107,7 +107,7 @@ static int move_all(struct fs *fs, const struct move *m)
 static int verify_staged(void *ctx, const struct segment_row *row)
 {
     struct fs *fs = ctx;
-    char place[sizeof "staging/" + ID_TEXT] = "staging/", *name = place + strlen(place);
+    char name[ID_TEXT];
     uint8_t found[SHA256_SIZE];
     struct stat st;
 
@@ -121,7 +121,7 @@ static int verify_staged(void *ctx, const struct segment_row *row)
     close(fd);
     if (!rc && memcmp(found, row->sha256, sizeof found))
         rc = -ENODATA;
-    return rc == -ENODATA ? state_damaged(fs->state, place) : rc;
+    return rc == -ENODATA ? segment_damaged(fs, &row->id) : rc;
 }
 
 int publish_verify(struct fs *fs, uint64_t seq)
@@ -140,6 +140,13 @@ static int mark_done(struct fs *fs, uint64_t seq)
         rc = latched_sync(fs, "mark", index_sync(fs->index));
     commit_give_turn(fs, -EAGAIN);
     return rc;
+}
+
+bool publish_is_open(struct fs *fs)
+{
+    struct publication_row p;
+
+    return index_last_publication(fs->index, &p) == 0 && !p.done;
 }
 
 int publish_complete(struct fs *fs)

@@ -53,14 +53,14 @@ static void blame(struct fs *fs, const struct id128 *object)
 
 /* --- our own -------------------------------------------------------------------------- */
 
-/* 0 when the carrier is there, E_OLDER_STATE when it is not. */
+/* 0 when the carrier is there, E_OLDER_STATE when it is not; -ENOENT when gc removed it. */
 static int find_carrier(struct fs *fs, const struct publication_row *p, struct segment_row *carrier)
 {
     uint64_t size;
 
     int rc = index_segment(fs->index, p->carrier, carrier);
     if (rc)
-        return rc == -ENOENT ? E_STATE_DAMAGED : rc;
+        return rc;
     rc = store_size(fs->store, &carrier->id, &size);
     if (rc == E_NOT_ARRIVED && !store_present(fs->store))
         return E_STORE_MISSING;  /* its disk was taken away, say */
@@ -84,8 +84,9 @@ static int check_own(struct fs *fs, bool tell)
     struct segment_row carrier;
 
     int rc = own_last(fs, &p);
-    if (!rc)
-        rc = find_carrier(fs, &p, &carrier);
+    if (rc)
+        return rc == -ENOENT ? 0 : rc;
+    rc = find_carrier(fs, &p, &carrier);
     if (rc == E_OLDER_STATE && tell) {
         char id[ID_TEXT];
         id_format(&carrier.id, id);
@@ -93,7 +94,7 @@ static int check_own(struct fs *fs, bool tell)
         log_error("ECL-0320 the last publication %llu (object %s) is not in the store: E_OLDER_STATE",
                   (unsigned long long)p.seq, id);
     }
-    return rc == -ENOENT ? 0 : rc;
+    return rc == -ENOENT ? E_STATE_DAMAGED : rc;
 }
 
 /* How many at the end are not there, and the date of the last one that is. */
@@ -140,8 +141,7 @@ static bool is_of(struct fs *fs, const struct publication_head *h)
     return false;
 }
 
-/* Is this one, of an actor of ours, another than the index knows? */
-static bool contradicts(struct fs *fs, const struct publication_head *h)
+bool fresh_contradicts(struct fs *fs, const struct publication_head *h)
 {
     struct publication_row p;
 
@@ -179,10 +179,10 @@ static void find_forks(struct fs *fs, struct stranger *v, size_t count, bool *ou
 {
     for (size_t k = 0; k < count; k++) {
         const char *how = k ? compare_neighbours(&v[k - 1], &v[k]) : NULL;
-        if (contradicts(fs, &v[k].head.self)) {
+        if (fresh_contradicts(fs, &v[k].head.self)) {
             how = "is another one than this device published";
             *ours |= v[k].head.self.actor == keyring_actor(fs->state->keys);
-        } else if (contradicts(fs, &v[k].before)) {
+        } else if (fresh_contradicts(fs, &v[k].before)) {
             how = "follows another one than this device published";
         }
         /* It follows one of ours that we do not know: we were turned back. */

@@ -59,12 +59,14 @@ int gc_needed_from(struct fs *fs, uint64_t *seq)
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* After a failed sync: see commit.c. */
+/* After a failed sync: see commit.c. Without space or memory nothing was changed. */
 static int synced(struct fs *fs, int rc)
 {
+    if (rc == -ENOSPC || rc == -ENOMEM)
+        return rc;
     if (!rc)
         rc = index_sync(fs->index);
-    if (rc && rc != -ENOSPC && rc != -ENOMEM)
+    if (rc)
         fs_latch(fs, rc, "gc");
     return rc;
 }
@@ -152,7 +154,7 @@ static int look_around(struct fs *fs)
     struct buf strays = { 0 };
     uint64_t others = 0;
 
-    int rc = fs->unseen ? E_OTHER_DEVICE : unseen_strays(fs, &others, &strays);
+    int rc = fs->unseen || fs->forked ? E_OTHER_DEVICE : unseen_strays(fs, &others, &strays);
     if (!rc && others)
         rc = E_OTHER_DEVICE;
     if (!rc && strays.len)
@@ -164,6 +166,7 @@ static int look_around(struct fs *fs)
 /* --- removing ------------------------------------------------------------------------------ */
 
 struct due {
+    struct fs *fs;
     int64_t now, grace;
     bool at_once;
     uint64_t needed;             /* publications from here on are */
@@ -175,6 +178,9 @@ struct due {
 static int judge(void *ctx, const struct dead_segment *d)
 {
     struct due *u = ctx;
+    /* Marked while its actor was this one, or so it may be. */
+    if (actors_is_head(u->fs, d->row.number))
+        return 0;
     bool waited = d->seq && (d->since + u->grace <= u->now || (u->at_once && d->row.state == SEGMENT_DEAD));
 
     if (waited && d->seq <= u->needed) {
@@ -201,7 +207,7 @@ static void due_free(struct due *u)
 
 static int find_due(struct fs *fs, bool at_once, struct gc_report *out, struct due *u)
 {
-    *u = (struct due){ .now = clock_now(), .grace = gc_grace(fs), .at_once = at_once, .report = out };
+    *u = (struct due){ .fs = fs, .now = clock_now(), .grace = gc_grace(fs), .at_once = at_once, .report = out };
     out->dead = out->dead_bytes = 0;
     out->next = 0;
     int rc = gc_needed_from(fs, &u->needed);
@@ -361,6 +367,8 @@ int gc_start(struct fs *fs)
         rc = index_publication(fs->index, 1, &p);
         last = rc ? 0 : (uint64_t)p.time;
     }
+    if (last > (uint64_t)clock_now())
+        last = (uint64_t)clock_now();     /* the clock was wrong then */
     fs->publish.gc_after = (int64_t)last + ROUND_SECONDS;
     return rc == -ENOENT ? 0 : rc;
 }
@@ -375,7 +383,9 @@ int gc_round(struct fs *fs, bool at_once, struct gc_report *out)
     bool counted = fs->publish.gc_seq == fs->publish.seq;
 
     *out = (struct gc_report){ 0 };
-    int rc = look_around(fs);
+    int rc = fresh_check(fs);    /* nor is anything removed from a store that went back */
+    if (!rc)
+        rc = look_around(fs);
     if (!rc && (!counted || at_once)) {
         rc = count_all(fs, at_once, out);
         if (!rc)
@@ -389,5 +399,7 @@ int gc_round(struct fs *fs, bool at_once, struct gc_report *out)
     fs->publish.gc_after = clock_now() + (rc == 1 ? PAUSE_SECONDS : ROUND_SECONDS);
     if (rc < 0)
         log_warning("ECL-0433 gc: %s", error_name(rc));
+    if (rc < 0 && publish_is_open(fs))
+        publish_poke(fs);
     return rc < 0 ? rc : 0;
 }

@@ -137,12 +137,15 @@ static int describe(struct fs *fs, struct publication *p)
     return find_around(fs, p);
 }
 
-/* From what was collected to the store. */
+/* From what was collected to the store. One that was intended before has the number that
+ * would be next, and goes first: a part of a checkpoint, say, for which the store had no room. */
 static int send(struct fs *fs, struct publication *p, struct cut *c, struct reverse *r, uint64_t token)
 {
     uint8_t hash[SHA256_SIZE];
 
-    int rc = describe(fs, p);
+    int rc = publish_complete(fs);
+    if (!rc)
+        rc = describe(fs, p);
     if (!rc)
         rc = cut_seal(fs, c, p, r, hash);
     if (!rc)

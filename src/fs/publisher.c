@@ -49,9 +49,11 @@ static int publish_all(struct fs *fs)
         rc = reseal_sparse(fs);
     if (!rc)
         rc = publish_rows(fs);
-    /* What was to be published is; without a checkpoint reading only takes longer. */
-    if (!rc && checkpoint_due(fs) && publish_checkpoint(fs) && atomic_load(&fs->latched))
-        rc = E_LATCHED;
+    /* What was to be published is; without a checkpoint reading only takes longer. But what
+     * was begun of one is to be completed. */
+    int made = !rc && checkpoint_due(fs) ? publish_checkpoint(fs) : 0;
+    if (made)
+        rc = atomic_load(&fs->latched) ? E_LATCHED : publish_is_open(fs) ? made : 0;
     lateness_ended(fs, rc);
     say_result(fs, rc);
     return rc;
@@ -62,14 +64,17 @@ int publish_final(struct fs *fs)
     commit_may_fetch();
     if (fs->opt.read_only)
         return 0;
+    /* First of all what was written becomes durable here: the store may hang for hours. */
+    commit_all(fs, true);
     int rc = publish_all(fs);
     if (!rc)
         return 0;
     /* What could not be published stays staged; it must be committed. */
-    commit_take_turn(fs);
-    int committed = commit_in_turn(fs, COMMIT_INDEX);
-    commit_give_turn(fs, committed);
-    return committed ? committed : rc;
+    int committed = commit_all(fs, true);
+    if (!committed || !fs->cache.unapplied_count)
+        return committed ? committed : rc;
+    log_error("ECL-0414 the last changes: %s", error_name(committed));
+    return E_UNSAVED;
 }
 
 /* --- the thread ---------------------------------------------------------------------------- */
@@ -107,6 +112,7 @@ static void collect_garbage(struct fs *fs, int published, bool timely)
 
     if (!is_wanted && (rc || p->stop || !timely))
         return;
+    p->gc_at_once = false;
     pthread_mutex_unlock(&p->lock);
     if (!rc && (is_wanted || gc_due(fs)))
         rc = gc_round(fs, at_once, &report);
@@ -115,7 +121,6 @@ static void collect_garbage(struct fs *fs, int published, bool timely)
         return;
     p->gc = report;
     p->gc_result = rc;
-    p->gc_at_once = false;
     p->gc_answered = wanted;
     pthread_cond_broadcast(&p->changed);
 }
@@ -233,9 +238,8 @@ int publish_start(struct fs *fs)
     pthread_cond_init(&p->changed, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&p->telling, NULL);
-    struct publication_row last;
     int left = index_unpublished(fs->index);
-    p->work = left == 1 || (index_last_publication(fs->index, &last) == 0 && !last.done);
+    p->work = left == 1 || publish_is_open(fs);
     if (left < 0)
         return left;
     if (p->work)

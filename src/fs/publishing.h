@@ -77,6 +77,7 @@ int latched_sync(struct fs *fs, const char *where, int rc);
 int publish_intend(struct fs *fs, const struct publication *p, const struct cut *c,
                    const uint8_t hash[SHA256_SIZE], uint64_t token);
 int publish_complete(struct fs *fs);           /* finishes an interrupted intent */
+bool publish_is_open(struct fs *fs);           /* is there one? */
 /* Are the staged files of an intent what was recorded? E_STATE_DAMAGED. */
 int publish_verify(struct fs *fs, uint64_t seq);
 

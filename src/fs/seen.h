@@ -47,6 +47,8 @@ int fresh_open(struct fs *fs, bool *ours);
 int fresh_check(struct fs *fs);
 /* The same, after a look at what has come meanwhile. */
 int fresh_look(struct fs *fs);
+/* Is this one, of an actor of ours, another than the index knows? */
+bool fresh_contradicts(struct fs *fs, const struct publication_head *h);
 
 struct stray { struct id128 id; uint64_t size; uint32_t epoch; };
 /* The same at any time, for who wants to remove: how many publications of others there

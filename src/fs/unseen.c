@@ -94,7 +94,7 @@ static int read_publication(struct fs *fs, const struct id128 *id, uint32_t *epo
     return rc;
 }
 
-static int find_dot(struct fs *fs, const struct id128 *id, struct dot *out, uint32_t *epoch)
+static int find_dot(struct fs *fs, const struct id128 *id, struct dot *out, uint8_t hash[SHA256_SIZE], uint32_t *epoch)
 {
     struct buf footer = { 0 };
     struct footer_view view;
@@ -102,15 +102,18 @@ static int find_dot(struct fs *fs, const struct id128 *id, struct dot *out, uint
     int rc = read_publication(fs, id, epoch, &footer, &view);
     if (!rc)
         rc = publication_dot(view.payload, view.payload_len, out);
+    if (!rc)
+        crypto_sha256(view.payload, view.payload_len, hash);
     buf_free(&footer);
     return rc;
 }
 
 int unseen_dot(struct fs *fs, const struct id128 *id, struct dot *out)
 {
+    uint8_t hash[SHA256_SIZE];
     uint32_t epoch;
 
-    return find_dot(fs, id, out, &epoch);
+    return find_dot(fs, id, out, hash, &epoch);
 }
 
 /* --- judging ------------------------------------------------------------------------- */
@@ -255,16 +258,22 @@ int unseen_look(struct fs *fs, bool *ours)
 
 /* --- what is nobody's ------------------------------------------------------------------ */
 
-/* No publication, or one of ours that was there before the index began. */
+/* No publication, or one of ours that was there before the index began; the other branch
+ * of a fork bears our name too, and is somebody's. */
 static int judge_stray(struct fs *fs, struct stray *x, uint64_t *others, struct buf *strays)
 {
+    struct publication_head h;
     struct dot dot;
 
-    int rc = find_dot(fs, &x->id, &dot, &x->epoch);
+    int rc = find_dot(fs, &x->id, &dot, h.hash, &x->epoch);
     if (rc && rc != -ENOENT)
         return rc == -ENOMEM ? rc : 0;
     uint64_t known = rc ? 0 : unseen_last_known(fs, dot.actor);
-    if (!rc && dot.seq > known)
+    if (!rc) {
+        h.actor = dot.actor;
+        h.seq = dot.seq;
+    }
+    if (!rc && (dot.seq > known || fresh_contradicts(fs, &h)))
         ++*others;
     else if (rc || dot.seq < known)  /* the last of an earlier actor stays: actors_is_head */
         buf_append(strays, x, sizeof *x);
