@@ -111,6 +111,9 @@ static int commit_journal(struct fs *fs, struct snapshot *s)
 
 static int commit_index(struct fs *fs, struct snapshot *s)
 {
+    /* What failed may be in the index's log all the same, and then a record of the present
+     * generation would count no more. */
+    fs->commit.must_apply = true;
     int rc = sync_extents(fs, s);
     if (rc) {
         fs_latch(fs, rc, "segment sync");

@@ -123,21 +123,28 @@ static const uint8_t *source_at(void *ctx, uint32_t i)
     return s->bytes + (size_t)i * BLOCK_SIZE - s->lead;
 }
 
-/* The present contents of one block, and how many of its bytes lie in the file. */
-int old_block(struct fs *fs, struct inode *i, uint64_t block, uint8_t out[BLOCK_SIZE], uint32_t *in_file)
+/* The present contents of one block, unless its first `covered` bytes, which are written
+ * anyway, are all that lie in the file: for those nobody shall wait for the store. */
+static int rest_of_block(struct fs *fs, struct inode *i, uint64_t block, uint32_t covered, uint8_t out[BLOCK_SIZE],
+                         uint32_t *in_file)
 {
     struct map_copy map;
     uint64_t begin = block * BLOCK_SIZE, size;
 
     pthread_mutex_lock(&fs->meta);
     size = i->size;
-    int rc = begin < size ? map_copy(fs, i, block / CHUNK_BLOCKS, &map) : 0;
-    pthread_mutex_unlock(&fs->meta);
     *in_file = size <= begin ? 0 : size - begin < BLOCK_SIZE ? (uint32_t)(size - begin) : BLOCK_SIZE;
+    int rc = *in_file > covered ? map_copy(fs, i, block / CHUNK_BLOCKS, &map) : 0;
+    pthread_mutex_unlock(&fs->meta);
     memset(out, 0, BLOCK_SIZE);
-    if (rc || !*in_file)
+    if (rc || *in_file <= covered)
         return rc;
     return blocks_read(fs, map.v, map.count, (uint32_t)(begin % CHUNK_SIZE), out, *in_file, false);
+}
+
+int old_block(struct fs *fs, struct inode *i, uint64_t block, uint8_t out[BLOCK_SIZE], uint32_t *in_file)
+{
+    return rest_of_block(fs, i, block, 0, out, in_file);
 }
 
 /* Completes the ragged ends; *last is the length of the last block. */
@@ -153,14 +160,14 @@ static int complete(struct fs *fs, struct inode *i, struct source *s, size_t siz
     s->own_head = s->lead || (s->blocks == 1 && end < BLOCK_SIZE);
     s->own_tail = s->blocks > 1 && end < BLOCK_SIZE;
     if (s->own_head) {
-        rc = old_block(fs, i, first, s->head, &in_file);
+        rc = rest_of_block(fs, i, first, s->lead ? 0 : end, s->head, &in_file);
         size_t room = BLOCK_SIZE - s->lead;
         memcpy(s->head + s->lead, s->bytes, size < room ? size : room);
         if (s->blocks == 1 && in_file > *last)
             *last = in_file;
     }
     if (!rc && s->own_tail) {
-        rc = old_block(fs, i, first + s->blocks - 1, s->tail, &in_file);
+        rc = rest_of_block(fs, i, first + s->blocks - 1, end, s->tail, &in_file);
         memcpy(s->tail, s->bytes + size - end, end);
         if (in_file > *last)
             *last = in_file;

@@ -240,8 +240,9 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size)
 
 /* --- removing -------------------------------------------------------------------- */
 
-/* Takes one name from an inode that has just lost it. */
-static int lose_link(struct fs *fs, struct inode *dir, struct inode *i)
+/* Takes one name from an inode that has just lost it: the name is gone. When the rest of it
+ * cannot go with it (no memory), that is an orphan, which the next mount removes. */
+static void lose_link(struct fs *fs, struct inode *dir, struct inode *i)
 {
     if (S_ISDIR(i->mode)) {
         i->nlink = 0;
@@ -251,7 +252,7 @@ static int lose_link(struct fs *fs, struct inode *dir, struct inode *i)
     }
     inode_touch(i, false);
     entry_dirty(fs, &i->e);
-    return inode_reap(fs, i);
+    inode_reap(fs, i);
 }
 
 static int remove_name(struct fs *fs, uint64_t parent, const char *name, bool directory)
@@ -279,7 +280,7 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name, bool di
         dirent_gone(fs, dir, d);
         inode_touch(dir, true);
         entry_dirty(fs, &dir->e);
-        rc = lose_link(fs, dir, i);
+        lose_link(fs, dir, i);
     }
     rc = leave(fs, rc);
     if (!rc && *stale && fs->opt.forget_name)
@@ -393,7 +394,7 @@ static int replace(struct fs *fs, struct move *m, const char *new_name)
     hazard_add(fs, m->i);
     if (m->new_i) {
         limbo_add(fs, m->new_i);
-        rc = lose_link(fs, m->new_dir, m->new_i);
+        lose_link(fs, m->new_dir, m->new_i);
     }
     return rc;
 }

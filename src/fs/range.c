@@ -25,9 +25,10 @@ static uint64_t blocks_for(uint64_t size)
 int inode_resize(struct fs *fs, struct inode *i, uint64_t size)
 {
     if (size < i->size) {
-        int rc = map_cut(fs, i, blocks_for(size));
-        if (!rc && size % BLOCK_SIZE)
-            rc = map_trim(fs, i, size / BLOCK_SIZE, (uint32_t)(size % BLOCK_SIZE));
+        /* In this order: once the last block is trimmed its chunk is there, and to cut it needs no memory. */
+        int rc = size % BLOCK_SIZE ? map_trim(fs, i, size / BLOCK_SIZE, (uint32_t)(size % BLOCK_SIZE)) : 0;
+        if (!rc)
+            rc = map_cut(fs, i, blocks_for(size));
         if (rc)
             return rc;
         hazard_add_cut(fs, i);
@@ -138,7 +139,7 @@ static int enough_space(struct fs *fs, uint64_t len)
     int rc = fs_statvfs(fs, &v);
     if (rc)
         return rc;
-    return len / v.f_frsize > v.f_bavail ? -ENOSPC : 0;
+    return v.f_frsize && len / v.f_frsize > v.f_bavail ? -ENOSPC : 0;
 }
 
 static int allocate(struct fs *fs, struct inode *i, uint64_t end, bool keep_size)

@@ -204,10 +204,12 @@ static bool segments_changed(struct fs *fs, bool apply, uint64_t *unsynced)
     return changed;
 }
 
-/* Nothing has the rows of these segments now, or so it must be taken. */
+/* Nothing has the rows of these segments now, or so it must be taken; and none is gone. */
 static void segments_failed(struct fs *fs, const struct snapshot *s)
 {
     pthread_mutex_lock(&fs->segments.lock);
+    list_each(l, &fs->segments.staged)
+        container(l, struct segment, staged_link)->dying = false;
     for (size_t k = 0; k < s->extent_count; k++)
         s->extents[k].segment->row_logged = s->extents[k].segment->row_applied;
     pthread_mutex_unlock(&fs->segments.lock);

@@ -25,6 +25,8 @@ int xattrs_load(struct fs *fs, struct inode *i)
             buf_append(&i->xattrs, row.list, row.len);
             cache_recount(&fs->cache, 0, i->xattrs.cap);
             rc = i->xattrs.failed ? -ENOMEM : 0;
+            if (rc)
+                buf_free(&i->xattrs);    /* it is tried again */
         }
         row_hold_free(&hold);
         if (rc && rc != -ENOENT)
