@@ -17,7 +17,8 @@
  *     called or started first: a request may wait for other requests (a sync,
  *     for the writes that it makes the kernel send).
  *  2. A leader serves without calling anybody, but only while a parked worker
- *     watches it, which takes its place when a request lasts (WATCH).
+ *     watches it, which takes its place when a request lasts (WATCH).  While it
+ *     serves it is not free: whoever takes its place is alone, and calls (1).
  *  3. Nobody spins or watches for longer than a moment after the last request.
  *  4. Whoever finds the connection ended resigns and then calls all who are parked:
  *     no request will come that would.
@@ -52,7 +53,7 @@ static bool is_quick(const struct peek *p)
     switch (p->opcode) {
     case FUSE_READ: case FUSE_WRITE: case FUSE_COPY_FILE_RANGE:
         return p->payload <= QUICK_BYTES;
-    case FUSE_FSYNC: case FUSE_FSYNCDIR:
+    case FUSE_FSYNC: case FUSE_FSYNCDIR: case FUSE_LSEEK: /* which make the kernel send writes */
         return false;
     default:
         return true;
@@ -123,7 +124,9 @@ static void serve_leading(struct worker *w, size_t len, uint64_t now)
     struct pool *p = &w->session->pool;
 
     atomic_fetch_add_explicit(&p->beat, 1, memory_order_relaxed);
+    atomic_fetch_sub(&p->free, 1);
     channel_process(w, len);
+    atomic_fetch_add(&p->free, 1);
     if (now_ns() - now > LONG_NS)
         resign(w, -COOL);
 }

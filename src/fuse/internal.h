@@ -57,6 +57,7 @@ struct pool {
     unsigned count;          /* lock: of `working` */
     atomic_uint free;        /* workers that receive, or are about to */
     _Atomic(struct worker *) leader; /* see dispatch.c */
+    atomic_bool short_of;    /* the last call found no worker */
     atomic_bool watched;
     atomic_uint beat;        /* requests that leaders began */
     atomic_int pace;         /* requests in quick succession; below 0: no leader yet */

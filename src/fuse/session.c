@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CALL_SECONDS 1
+
 static const struct fuse_lowlevel_ops operations = {
     .init = op_init, .lookup = op_lookup, .forget = op_forget, .forget_multi = op_forget_multi,
     .getattr = op_getattr, .setattr = op_setattr, .readlink = op_readlink, .mknod = op_mknod,
@@ -170,10 +172,20 @@ void session_unmount(struct session *s)
 
 /* --- serving ----------------------------------------------------------------------- */
 
+/* When there was no thread to be had for the next request, whoever is served may wait for that
+ * one: it is tried again. */
 static void wait_event(struct session *s)
 {
-    while (sem_wait(&s->event) && errno == EINTR)
-        ;
+    struct timespec until;
+
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += CALL_SECONDS;
+        if (sem_clockwait(&s->event, CLOCK_MONOTONIC, &until) == 0)
+            return;
+        if (errno == ETIMEDOUT && s->pool.short_of)
+            worker_call(s);
+    } while (true);
 }
 
 int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)
