@@ -180,6 +180,8 @@ int fs_gc(struct fs *fs, bool at_once, struct gc_report *out);
 void fs_gc_stop(struct fs *fs);
 /* Somebody waits for the end from now on: see `stuck`. May be called again. */
 void fs_closing(struct fs *fs);
+/* All files that are open for writing, or mapped. */
+int fs_each_writer(struct fs *fs, int (*visit)(void *ctx, uint64_t ino), void *ctx);
 int fs_statvfs(struct fs *fs, struct statvfs *out);
 
 struct fs_status {

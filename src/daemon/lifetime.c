@@ -13,13 +13,10 @@
  */
 #include "internal.h"
 #include <ecluse/audit.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define GRACE_SECONDS 10
@@ -44,17 +41,15 @@ int served_release(const struct served *s)
     return served_is_mounted(s) ? mounted_release(s->config->mountpoint, false) : E_NOT_MOUNTED;
 }
 
-/* Has the kernel write back what it holds for us; we are still serving. */
-static void push_dirty_pages(const struct served *s)
+/* Programs keep files open, and nobody will serve them any more: what the kernel still holds
+ * of those is written back now.  syncfs(2) would not: for FUSE it waits for nothing. */
+static void end_under_them(const struct served *s)
 {
-    struct stat st;
+    int rc = fs_each_writer(s->fs, session_fetch, s->session);
 
-    int fd = open(s->config->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return;
-    if (fstat(fd, &st) == 0 && major(st.st_dev) == s->mount.major && minor(st.st_dev) == s->mount.minor)
-        syncfs(fd);
-    close(fd);
+    if (rc)
+        log_warning("ECL-0522 what programs have written to open files: %s", error_name(rc));
+    session_stop(s->session);
 }
 
 /* The signal that came, 0 after so many seconds. */
@@ -88,7 +83,7 @@ static void wait_for_end(struct lifetime *l)
     while (!atomic_load(&l->stop) && seconds_now() < until)
         wait_signal(1);
     if (!atomic_load(&l->stop))
-        session_stop(l->served->session);
+        end_under_them(l->served);
 }
 
 static void end_serving(struct lifetime *l)
@@ -101,8 +96,7 @@ static void end_serving(struct lifetime *l)
         wait_for_end(l);
         return;
     }
-    push_dirty_pages(l->served);
-    session_stop(l->served->session);
+    end_under_them(l->served);
 }
 
 static bool is_idle(const struct served *s)

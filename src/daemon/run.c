@@ -151,11 +151,12 @@ static int serve(struct served *s)
         rc = session_run(s->session, on_ready, s);
     if (lifetime)
         lifetime_stop(lifetime);
-    if (s->control)
-        control_close_fs(s->control);
+    /* Programs that are still there get an error, whatever those who ask wait for. */
     if (served_is_mounted(s))
         mounted_release(s->config->mountpoint, true);
     session_unmount(s->session);
+    if (s->control)
+        control_close_fs(s->control);
     manager_farewell(s->fs);
     return rc;
 }

@@ -57,6 +57,28 @@ uint64_t hazard_next(struct fs *fs)
     return i->ino;
 }
 
+int fs_each_writer(struct fs *fs, int (*visit)(void *ctx, uint64_t ino), void *ctx)
+{
+    struct buf inos = { 0 };
+
+    pthread_mutex_lock(&fs->meta);
+    for (size_t b = 0; b < fs->cache.bucket_count; b++)
+        for (const struct entry *e = fs->cache.buckets[b]; e; e = e->hash_next) {
+            const struct inode *i = e->kind == ENTRY_INODE ? container(e, const struct inode, e) : NULL;
+            if (i && i->writers)
+                buf_append(&inos, &i->ino, sizeof i->ino);
+        }
+    pthread_mutex_unlock(&fs->meta);
+    int rc = inos.failed ? -ENOMEM : 0;
+    for (size_t at = 0; !rc && at < inos.len; at += sizeof(uint64_t)) {
+        uint64_t ino;
+        memcpy(&ino, inos.data + at, sizeof ino);
+        rc = visit(ctx, ino);
+    }
+    buf_free(&inos);
+    return rc;
+}
+
 void hazards_covered(struct fs *fs)
 {
     time_t young = seconds() - CUT_SECONDS;
