@@ -3,8 +3,27 @@
 #
 # Row 12: the store keeps two devices, or a device and its own past, apart, and shows the
 # branch of the one to the other: it is told at first sight, by log, sentence and status, and
-# nothing of it is mixed into the tree.  What was seen of another device is not forgotten.
+# nothing of it is mixed into the tree.  What was seen of another device is not forgotten, and
+# while there are two branches gc removes nothing of either.
 . "$(dirname "$0")/lib.sh"
+
+export ECLUSE_CLOCK=$TMP/clock
+echo 0 >"$ECLUSE_CLOCK"
+# gc_removes_nothing WHY : not even when the grace is over
+gc_removes_nothing() {
+    local now days
+    all_objects >"$TMP/before"
+    for days in 0 40 80; do
+        for now in '' --now; do
+            echo $((days * 86400)) >"$ECLUSE_CLOCK"
+            # shellcheck disable=SC2086
+            expect_exit 10 "$ECLUSE" gc $now --state "$STATE" "$MNT"
+            same "$1: gc" "ecluse: $MNT: another device publishes into this store, and may need what would be removed" "$(cat "$TMP/said")"
+        done
+    done
+    same "$1: objects that are gone" "" "$(all_objects | comm -23 "$TMP/before" -)"
+    echo 0 >"$ECLUSE_CLOCK"
+}
 
 make_attacked
 opens "a new vault"
@@ -31,6 +50,14 @@ says '^ecluse: [0-9]+ publications? in the store contradicts? '
 same "our own branch is shown" "of b" "$(cat "$MNT/branch")"
 "$ECLUSE" status --state "$STATE" "$MNT" >"$TMP/said" && says '^  ! [0-9]+ publications? in the store contradicts? '
 echo "goes on" >"$MNT/on" && flush_vault || fail "our own branch does not go on"
+gc_removes_nothing "both branches"
+close_vault
+# Nor when gc is the first to see what came while it is mounted.
+back b
+opens "one branch, before gc"
+cp -an "$TMP/kept-a/store/segments/." "$STORE/segments/"
+gc_removes_nothing "come while mounted"
+same "our own branch is shown" "of b" "$(cat "$MNT/branch")"
 close_vault
 # The same while it is mounted.
 back b
