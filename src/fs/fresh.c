@@ -97,7 +97,8 @@ static int check_own(struct fs *fs, bool tell)
     return rc == -ENOENT ? E_STATE_DAMAGED : rc;
 }
 
-/* How many at the end are not there, and the date of the last one that is. */
+/* How many at the end are not there, and the date of the last one that is. Those that gc removed
+ * say nothing of the store. */
 static int count_own(struct fs *fs, struct fs_older *out, uint64_t *relied)
 {
     struct publication_row p;
@@ -105,8 +106,8 @@ static int count_own(struct fs *fs, struct fs_older *out, uint64_t *relied)
 
     *relied = 0;
     int rc = own_last(fs, &p);
-    while (!rc && (rc = find_carrier(fs, &p, &carrier)) == E_OLDER_STATE) {
-        out->publications++;
+    while (!rc && ((rc = find_carrier(fs, &p, &carrier)) == E_OLDER_STATE || rc == -ENOENT)) {
+        out->publications += rc == E_OLDER_STATE;
         rc = p.seq > 1 ? index_publication(fs->index, p.seq - 1, &p) : -ENOENT;
     }
     if (!rc) {
