@@ -146,3 +146,64 @@ whole "the lost objects came back"
 close_vault
 accept --yes || fail "accept without need: $(cat "$TMP/said")"
 says 'nothing to accept'
+keep whole
+
+# A round of gc that nobody asked for makes no checkpoint in a store that went back, which would then
+# look whole, and removes nothing from it.
+gc() { "$ECLUSE" gc "$@" --state "$STATE" "$MNT" >/dev/null; }
+stored() { (cd "$STORE" && find . -type f | sort); }
+case $ECLUSE in */faults/*)
+    back whole
+    export ECLUSE_CLOCK=$TMP/clock
+    echo 0 >"$ECLUSE_CLOCK"
+    opens "before gc"
+    head -c 2000000 /dev/urandom >"$MNT/dead" && flush_vault && rm "$MNT/dead" && flush_vault
+    gc || fail "no gc"
+    close_vault
+    opens "with nothing to publish" -o publish_every=1s
+    mv "$STORE/segments" "$TMP/segments.gc" && cp -a "$TMP/kept-old/store/segments" "$STORE/"
+    before=$(stored)
+    echo $((40 * 86400)) >"$ECLUSE_CLOCK"
+    round() { grep -q 'ECL-0433 gc: E_OLDER_STATE' "$TMP/said" || [ "$before" != "$(stored)" ]; }
+    until_true round
+    same "what a round of gc did to an older store" "$before" "$(stored)"
+    same "status still says so" true "$(status_field older)"
+    expect_exit 7 "$ECLUSE" gc --now --state "$STATE" "$MNT"
+    same "what gc --now did to an older store" "$before" "$(stored)"
+    rm -r "$STORE/segments" && mv "$TMP/segments.gc" "$STORE/segments"
+    flush_vault || fail "the store is whole again, and it does not publish"
+    whole "whole again after gc"
+    close_vault
+    unset ECLUSE_CLOCK
+    ;;
+esac
+
+# Once gc has removed what carried old publications, an older store is accepted all the same: one
+# that has nothing, and one from before those, whose date is told.
+back whole
+opens "before objects go"
+head -c 15000000 /dev/urandom >"$TRUTH/early" && cp "$TRUTH/early" "$MNT/" && flush_vault
+close_vault
+keep early
+opens "objects go"
+for k in 1 2 3; do echo "$k" >"$MNT/again" && flush_vault; done
+rm "$MNT/again"
+gc --now || fail "no gc"
+close_vault
+keep collected
+for way in nothing early; do
+    back collected
+    case $way in early) back_store early ;; *) rm -r "$STORE/segments"/* ;; esac
+    refused 7 "after gc, a store with $way"
+    accept --yes || fail "accept after gc, a store with $way: $(cat "$TMP/said")"
+    case $way in early) date='[0-9]{4}-.*' ;; *) date=never ;; esac
+    says "publications of this device: [1-9][0-9]* \\(the last one that is there: $date\\)"
+    opens "accepted after gc, with $way"
+    agrees "accepted after gc, with $way"
+    [ "$way" = nothing ] || cmp "$MNT/early" "$TRUTH/early" || fail "what is there is not read"
+    echo more >"$MNT/more" && flush_vault || fail "accepted after gc, with $way: nothing is published"
+    same "what is published then" more "$(cat "$MNT/more")"
+    close_vault
+    opens "accepted after gc, with $way, again"
+    close_vault
+done
