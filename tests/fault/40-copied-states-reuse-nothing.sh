@@ -224,6 +224,34 @@ stop "$COPY"
 nothing_twice "$STATE"
 same "actors" 2 "$(actors)"
 
+# What a copy's gc removes is not the end of what its original published: idle, that one would
+# take the store for an older one.
+begin "collected-by-the-copy"
+export ECLUSE_CLOCK=$TMP/clock
+echo 0 >"$ECLUSE_CLOCK"
+remount
+collect() { "$ECLUSE" gc "$@" --state "$STATE" "$MNT" >"$TMP/said"; }
+note "$STATE"                            # reading is noted too, and would be published last
+for k in $(seq 14); do mkdir "$MNT/names-alone-$k" && "$ECLUSE" flush --state "$STATE" "$MNT"; done
+collect --json
+stop "$STATE"
+"$TOOLS/dots" "$STORE" "$(echo "$STATE"/*)" "$PASS" >"$TMP/dots"
+last=$(sort -k 2n "$TMP/dots" | tail -n 1 | cut -d' ' -f3)
+objects >"$TMP/known"
+cp -a "$STATE" "$COPY"
+is_copy "$COPY"
+echo $((40 * 86400)) >"$ECLUSE_CLOCK"
+for how in --json --now; do
+    on "$COPY" collect $how
+    find "$STORE" -type f | tr -d / | grep -q "$last$" || fail "the last publication of the original is gone after gc $how"
+done
+[ "$(sort "$TMP/known" | comm -23 - <(objects | sort) | wc -l)" -gt 10 ] || fail "gc removed next to nothing: $(cat "$TMP/said")"
+is_original "$STATE"
+holds "$STATE"
+stop "$STATE"
+stop "$COPY"
+unset ECLUSE_CLOCK
+
 # Killed: unpublished segments, records in the journal, publications on their way.
 for point in none intent store_rename store_rename:kill:2 publication mark_published; do
     begin "killed-at-$point"
