@@ -895,6 +895,83 @@ START_TEST(a_file_cut_short_is_damage)
 }
 END_TEST
 
+#define LARGE_ROWS 24u
+
+/* Of up to five pages: what a row has beyond its first one are overflow pages. */
+static void large_list(uint64_t ino, uint8_t turn, struct buf *list)
+{
+    static uint8_t value[20000];
+    size_t len = 1000 + ino * 777 % (sizeof value - 1000);
+    memset(value, (int)(turn * 100 + ino), len);
+    buf_reset(list);
+    xattr_list_add(list, "user.large", 10, value, len);
+}
+
+static void commit_large(uint64_t first, uint64_t count, uint64_t g)
+{
+    struct buf b = { 0 }, list = { 0 };
+    for (uint64_t ino = first; ino < first + count; ino++) {
+        struct inode_row row = file_row(ino);
+        batch_inode(&b, &row);
+        large_list(ino, (uint8_t)g, &list);
+        batch_xattr(&b, &(struct xattr_row){ ino, list.len, list.data });
+    }
+    ck_assert_int_eq(apply(&b, g), 0);
+    ck_assert_int_eq(index_sync(ix), 0);
+    buf_free(&b);
+    buf_free(&list);
+}
+
+/* 0 and every row is what was written, or an error. */
+static int read_large(struct index *from, const uint8_t turns[])
+{
+    struct buf list = { 0 };
+    struct xattr_row x;
+    int rc = 0;
+    for (uint64_t k = 0; !rc && k < LARGE_ROWS; k++) {
+        rc = index_xattrs(from, 10 + k, &x, &hold);
+        large_list(10 + k, turns[k], &list);
+        ck_assert(rc || (x.len == list.len && !memcmp(x.list, list.data, x.len)));
+    }
+    buf_free(&list);
+    return rc;
+}
+
+/* SQLite does not ask how long a file is while there is a log beside it. */
+START_TEST(a_file_cut_short_beside_its_log_is_damage_or_lacks_nothing)
+{
+    uint8_t turns[LARGE_ROWS];
+    char path[128];
+    size_t len;
+    unsigned damaged = 0, pages = 0;
+    memset(turns, 2, sizeof turns);
+    commit_large(10, LARGE_ROWS - 2, 2);
+    close_index();
+    open_index();
+    commit_large(13, 2, 3);
+    commit_large(10 + LARGE_ROWS - 2, 2, 4);
+    turns[3] = turns[4] = 3;
+    turns[LARGE_ROWS - 2] = turns[LARGE_ROWS - 1] = 4;
+    path_in(path, dir, "index.db");
+    uint8_t *bytes = read_whole(path, &len);
+    path_in(path, crash_dir, "index.db");
+    for (size_t cut = 0; cut <= len; cut += 4096, pages++) {
+        struct index *crashed = NULL;
+        write_whole(path, bytes, cut ? len - cut : len);
+        copy_to_crash_dir("index.db-wal");
+        int rc = index_open(&crashed, crash_dir, key, false);
+        if (!rc)
+            rc = read_large(crashed, turns);
+        if (crashed)
+            index_discard(crashed);
+        ck_assert(rc == 0 || (cut && rc == E_STATE_DAMAGED));
+        damaged += rc != 0;
+    }
+    ck_assert_uint_gt(damaged, pages / 2);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(no_name_target_or_attribute_reaches_the_disk_in_the_clear)
 {
     static const char *const files[] = { "index.db", "index.db-wal" };
@@ -1044,6 +1121,7 @@ int main(void)
     tcase_add_test(t, a_byte_changed_in_a_log_that_was_synced_is_damage_but_in_the_last_commit);
     tcase_add_test(t, a_byte_changed_in_any_page_is_damage_or_lies_where_nothing_is_read);
     tcase_add_test(t, a_file_cut_short_is_damage);
+    tcase_add_test(t, a_file_cut_short_beside_its_log_is_damage_or_lacks_nothing);
     tcase_add_test(t, no_name_target_or_attribute_reaches_the_disk_in_the_clear);
     tcase_add_test(t, the_log_does_not_grow_without_bound);
     tcase_add_test(t, a_full_disk_loses_nothing_and_work_resumes_with_space);
