@@ -85,13 +85,14 @@ static bool was_before(const struct fs *fs)
     return false;
 }
 
-/* The keyring says who this device is now. */
+/* The keyring says who this device is now. One that it was before is not told twice: what
+ * others published under that name would seem to contradict what was published since. */
 static int take_identity(struct fs *fs)
 {
     uint64_t counter;
     int rc = 0;
 
-    if (!fs->actor_count || fs->actors[fs->actor_count - 1] != keyring_actor(fs->state->keys))
+    if (!was_before(fs) && (!fs->actor_count || fs->actors[fs->actor_count - 1] != keyring_actor(fs->state->keys)))
         rc = begin(fs);
     if (!rc)
         rc = index_counter(fs->index, COUNTER_INO, &counter);
