@@ -285,6 +285,67 @@ for point in none intent store_rename store_rename:kill:2 publication mark_publi
     same "actors" 2 "$(actors)"
 done
 
+# Killed as soon as it has become somebody else: what it sealed anew for that is what it
+# publishes, though the next mount does not take it for a copy any more.
+begin "killed-when-it-has-changed"
+add "$STATE" before
+kill_daemon
+umount -l "$MNT"
+cp -a "$STATE" "$COPY"
+cp "$TMP/tree-state" "$TMP/tree-copy"
+(cd "$STATE"/*/staging && printf '%s\n' *) >"$TMP/staged"
+grep -qx '[0-9a-f]\{32\}' "$TMP/staged" || fail "nothing is staged"
+is_copy "$COPY"
+on "$COPY" kill_daemon
+umount -l "$COPY_MNT"
+is_original "$COPY"
+again "$COPY"
+{ ls "$COPY"/*/staging && objects | sed -n 's|.*segments/\(..\)/|\1|p'; } >"$TMP/used"
+same "names that the original may use as well" "" "$(sort "$TMP/used" | comm -12 - "$TMP/staged")"
+is_original "$STATE"
+again "$STATE"
+holds "$COPY"
+stop "$STATE"
+stop "$COPY"
+nothing_twice "$STATE"
+same "actors" 2 "$(actors)"
+
+# The keyring of before, put back into a copy that has gone on: it names the original,
+# whether the store tells that by now or not.
+begin "an-older-keyring"
+add "$STATE" before
+stop "$STATE"
+cp -a "$STATE" "$COPY"
+cp "$TMP/tree-state" "$TMP/tree-copy"
+is_copy "$COPY"
+add "$COPY" of-the-copy
+again "$COPY"
+stop "$COPY"
+put_back() { cp "$STATE"/*/keyring "$(echo "$COPY"/*)/"; }
+put_back
+is_copy "$COPY"
+holds "$COPY"
+add "$COPY" of-another-copy
+is_original "$STATE"
+add "$STATE" of-the-original
+again "$COPY"
+stop "$COPY"
+put_back
+on "$COPY" mount_vault -o ro 2>"$TMP/log"
+grep contradict "$TMP/log" && fail "the original is taken for another history"
+same "the status of a copy, read-only" true "$(on "$COPY" status_field cloned)"
+holds "$COPY"
+stop "$COPY"
+is_copy "$COPY"
+holds "$COPY"
+add "$COPY" of-one-more
+again "$COPY"
+again "$STATE"
+stop "$STATE"
+stop "$COPY"
+nothing_twice "$STATE"
+same "actors" 4 "$(actors)"
+
 # Killed while it becomes somebody else: it is a copy still. Read-only it stays one.
 begin "killed-while-it-changes"
 add "$STATE" before
