@@ -42,6 +42,12 @@ for _ in 1 2 3 4 5; do
 done
 same "told of a store that is only slow" "" "$(cat "$TMP/told")"
 
+head -c 100 /dev/urandom >"$MNT/log"
+for k in 1 2 3 4; do
+    "$ECLUSE" flush --state "$STATE" "$MNT"
+    head -c 5000 /dev/urandom >"$MNT/part-$k"
+done
+"$ECLUSE" flush --state "$STATE" "$MNT"
 stuck
 head -c 300000 /dev/urandom >"$MNT/document"
 sync "$MNT/document"                # durable here, whatever the store does
@@ -94,11 +100,45 @@ mount_it "$TMP/log2"
 same "all is there" last "$(cat "$MNT/last")"
 same "and published" 0 "$(status_field unpublished)"
 cmp "$MNT/copy" "$MNT/document"
+daemon=$(daemon_pid)
+"$ECLUSE" umount --state "$STATE" "$MNT"
+until_true gone "$daemon"
+mount_it "$TMP/log4"
 
-# A shutdown meanwhile loses nothing either.
-echo later >"$MNT/later" && sync "$MNT/later"
+# A log that is turned while it is open: its last block is in the store (and only there: the
+# objects of other files have been read since), and nobody needs it.
+sum=$(sha256sum <"$MNT/log")
+for other in slow last copy part-{1..4}; do cat "$MNT/$other" >/dev/null; done
+exec 8>>"$MNT/log"
+stuck
+echo "one line more" >&8
+mv "$MNT/log" "$MNT/log.1"
+echo other >"$MNT/other"
+timeout 20 sync "$MNT/other" || fail "the store holds up who works on this computer"
+back
+exec 8>&-
+same "the log" "$sum" "$(head -c 100 "$MNT/log.1" | sha256sum)"
+same "its last line" "one line more" "$(tail -c 14 "$MNT/log.1")"
+
+# Two who wait for the store, the first after a burst of small requests, hold up nobody else.
+stuck
+python3 -c '
+import os, sys
+for k in range(300): os.path.exists("%s/no-%d" % (sys.argv[1], k))
+open(sys.argv[1] + "/document", "rb").read(4096)' "$MNT" & readers=($!)
+waits() { grep -qE "^State:[[:space:]]*[SD]" "/proc/$1/status" && grep -qE 'fuse|folio' "/proc/$1/wchan"; }
+until_true waits "${readers[0]}"
+head -c 4096 "$MNT/before" >/dev/null & readers+=($!)
+until_true waits "${readers[1]}"
+timeout 20 touch "$MNT/alive" || fail "nobody serves the folder any more"
+back
+for reader in "${readers[@]}"; do wait "$reader" || fail "a file cannot be read when the store is back"; done
+
+# A shutdown meanwhile loses nothing either, not even what no program has synced.
+until_true published
 daemon=$(daemon_pid)
 stuck
+echo later >"$MNT/later"
 expect_exit 2 timeout 100 "$ECLUSE" umount --state "$STATE" "$MNT"
 kill -9 "$daemon"
 back

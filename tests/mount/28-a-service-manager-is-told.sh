@@ -63,6 +63,25 @@ wait $served || fail "stopped by SIGTERM: exit $?"
 exec 7>&- || true
 mountpoint -q "$MNT" && fail "stopped, and still mounted"
 
+# What programs have written and keep open is there, however much the kernel still had of it.
+serve "$TMP/notify6"
+kept=()
+for k in $(seq 64); do
+    exec {fd}>"$MNT/kept-$k"
+    echo "of file $k" >&"$fd"
+    kept+=("$fd")
+done
+exec 7>"$MNT/large"
+head -c 64M /dev/urandom | tee "$TMP/large" >&7
+kill -TERM "$(pgrep -P $served)"
+wait $served || fail "stopped by SIGTERM: exit $?"
+for fd in "${kept[@]}" 7; do exec {fd}>&- || true; done
+serve "$TMP/notify7"
+for k in $(seq 64); do echo "of file $k" | cmp - "$MNT/kept-$k" || fail "not all is there"; done
+cmp "$TMP/large" "$MNT/large" || fail "not all of the large file is there"
+umount_here "$MNT"
+wait $served
+
 # A daemon that dies: its mount answers with errors until the next one is there, also when that one fails.
 serve "$TMP/notify4"
 same "what was written to an open file is there" unfinished "$(cat "$MNT/open")"
