@@ -63,6 +63,7 @@ struct rebuild_report {
     bool kept_half;              /* after an error: the next one goes on from here */
     bool old_read;               /* the old index could be read */
     bool old_stale;              /* it could, but is older than what was published */
+    bool old_journal_cut;        /* its journal is missing, or cannot be read to its end */
     uint64_t kept, lost;         /* unpublished rows that could be kept, and that could not */
     uint64_t named;              /* files that lost their name and got one in the root directory */
     uint64_t left, left_bytes;   /* staged segments that nothing refers to any more */

@@ -289,6 +289,8 @@ static void report_device(const struct work *w, const struct rebuild_report *p)
     say(_("  Unpublished changes lost, for they or their contents cannot be read: %s.\n"), p->lost);
     if (w->has_old && !p->old_read)
         printf("%s", _("  The old index cannot be read: changes that were only in it are lost.\n"));
+    if (p->old_journal_cut)
+        printf("%s", _("  The old journal is missing or damaged: changes that were only in it are lost.\n"));
     if (p->old_stale)
         printf("%s", _("  The old index is older than the store: its unpublished changes were left out.\n"));
     say(_("  Files that lost their name, now “recovered-…” in the top folder: %s.\n"), p->named);

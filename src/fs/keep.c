@@ -25,6 +25,7 @@
 #include "layout.h"
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GENERATION 1u
@@ -203,7 +204,9 @@ static int open_journal(struct keep *k)
 {
     struct rebuild *b = k->b;
     uint64_t generation;
+    struct stat st;
 
+    bool cut = fstatat(b->o->old->dir, "journal", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size < (off_t)JOURNAL_SIZE;
     int rc = layout_directory(b->renewal.files.dir, "scratch", &k->scratch, FAULT_rebuild);
     if (rc)
         return rc;
@@ -216,12 +219,12 @@ static int open_journal(struct keep *k)
         rc = journal_replay(k->journal, prepare_record, k);
     if (rc == -ENOSPC || rc == -ENOMEM)
         return rc;
-    if (!rc)
+    if (!rc && !cut)
         return 0;
-    log_warning("ECL-0347 rebuild: the old journal: %s", error_name(rc));
-    b->report->lost++;           /* who knows what is behind; what stands before is of use */
-    k->torn = rc == E_STATE_DAMAGED;
-    if (!k->torn && k->journal) {
+    log_warning("ECL-0347 rebuild: the old journal: %s", error_name(rc ? rc : E_STATE_DAMAGED));
+    b->report->old_journal_cut = true;
+    k->torn = rc == E_STATE_DAMAGED;    /* what stands before is of use */
+    if (rc && !k->torn && k->journal) {
         journal_close(k->journal);
         k->journal = NULL;
     }

@@ -104,7 +104,7 @@ int kept_head(struct rebuild *b, struct object *o, uint32_t epoch)
     int rc = object_open(b, o, &fd, &key);
     if (!rc)
         close(fd);
-    else if (rc != E_AUTH && rc != E_FORMAT && rc != E_NOT_ARRIVED)
+    else if (rc != E_AUTH && rc != E_FORMAT && rc != E_NEWER_FORMAT && rc != E_NOT_ARRIVED)
         return rc;
     else if (!epoch_key)
         return 0;                /* nor would its blocks open */

@@ -313,7 +313,9 @@ int segment_inspect(struct fs *fs, const struct segment_row *row)
     else
         rc = open_file(fs, &s);
     close_file(&s);
-    return rc == E_STATE_DAMAGED || rc == E_AUTH || rc == E_FORMAT ? segment_damaged(fs, &row->id) : rc;
+    /* A newer program would have made the index a newer one as well. */
+    return rc == E_STATE_DAMAGED || rc == E_AUTH || rc == E_FORMAT || rc == E_NEWER_FORMAT
+         ? segment_damaged(fs, &row->id) : rc;
 }
 
 int segment_adopt(struct fs *fs, const struct segment_row *row)

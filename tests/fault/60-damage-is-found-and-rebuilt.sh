@@ -180,9 +180,14 @@ partly() { # partly NAME COMMAND
     if [ "$1" = staging ]; then works_on; else close_vault; fi
 }
 part_partly() {
-    local name
-    partly journal 'rm journal'
-    partly journal 'head -c 1000000 journal >x && mv x journal'
+    local name command
+    for command in 'rm journal' 'head -c 5000 journal >x && mv x journal'; do
+        partly journal "$command"
+        grep -q 'old journal is missing or damaged' "$TMP/report" || fail "not reported: $(cat "$TMP/report")"
+    done
+    # A record that rotted in the middle: what was fsynced before it is there.
+    partly index.db 'flip journal 4196'
+    grep -q 'old journal is missing or damaged' "$TMP/report" || fail "a rotten record is not reported: $(cat "$TMP/report")"
     partly staging 'rm -r staging'
     for name in $(cd "$TMP"/state.killed/*/staging && ls); do
         partly "staging/$name" "rm staging/$name"
@@ -266,7 +271,25 @@ part_flips() {
 # --- staged bytes ------------------------------------------------------------------------------
 
 part_staged() {
-    local name
+    local name at
+    # The header of a staged file says nothing that the index does not: all comes back.
+    for at in 2 9 40 90; do
+        fresh killed
+        name=$(cd "$dir/staging" && ls -S | head -n 1)
+        flip "$dir/staging/$name" $at
+        refused 11 "staging/$name"
+        rebuilt "$TMP/current"
+    done
+    # In a copy, which seals anew what is staged, a block that rotted is in the way.
+    fresh killed
+    rm "$dir/lock" && cp -a "$TMP/state.killed"/*/lock "$dir/"
+    name=$(cd "$dir/staging" && ls -S | head -n 1)
+    flip "$dir/staging/$name" 5000
+    expect_exit 11 open_vault
+    grep -qF "staging/$name: " "$TMP/said" || fail "the complaint does not name it: $(cat "$TMP/said")"
+    open_vault --rebuild >"$TMP/said" 2>&1 || fail "rebuild: $(cat "$TMP/said")"
+    published_is_there
+    works_on
     # A block that rotted: an error for who reads it, not for the vault; nor for the rebuild.
     fresh killed
     name=$(cd "$dir/staging" && ls -S | head -n 1)
@@ -423,7 +446,32 @@ part_kills() {
     done
 }
 
-for part in ${PARTS:-files partly stale flips staged series store recover kills}; do
+# What a killed rebuild leaves is removed by the next one, and by the one after that when it is
+# killed meanwhile.
+part_leftovers() {
+    local n left before=1000
+    for ((n = 1; ; n++)); do
+        fresh killed
+        rm "$dir/lock"
+        ECLUSE_FAULT=ballast:kill open_vault --rebuild >/dev/null 2>&1 || true
+        left=$STATE/.$(basename "$dir").rebuild
+        [ -e "$left/rebuilding" ] || fail "nothing is left of a killed rebuild"
+        before=$(find "$left" | wc -l)
+        ECLUSE_FAULT=rebuild:kill:$n open_vault --rebuild >/dev/null 2>&1 || true
+        [ "$(find "$left" 2>/dev/null | wc -l)" -lt "$before" ] || [ "$n" = 1 ] || fail "step $n removes nothing"
+        # Past the last file of it the mark goes: the rest is part_kills.
+        [ -e "$left/index.db" ] || [ -e "$left/journal" ] || [ -e "$left/lock" ] || break
+        open_vault --rebuild >"$TMP/said" 2>&1 || fail "cut at step $n of the removal: $(cat "$TMP/said")"
+        census "$MNT" | cmp -s - "$TMP/current" || fail "step $n: not the tree that it was"
+        close_vault
+    done
+    open_vault --rebuild >"$TMP/said" 2>&1 || fail "cut at the end of the removal: $(cat "$TMP/said")"
+    close_vault
+    echo "a removal of $before files cut at $n steps"
+    [ "$n" -gt 4 ] || fail "hardly any step was passed"
+}
+
+for part in ${PARTS:-files partly stale flips staged series store recover leftovers kills}; do
     begin=$SECONDS
     part_$part
     echo "$part: $((SECONDS - begin)) s"
