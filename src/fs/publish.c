@@ -137,15 +137,12 @@ static int describe(struct fs *fs, struct publication *p)
     return find_around(fs, p);
 }
 
-/* From what was collected to the store. One that was intended before has the number that
- * would be next, and goes first: a part of a checkpoint, say, for which the store had no room. */
+/* From what was collected to the store. */
 static int send(struct fs *fs, struct publication *p, struct cut *c, struct reverse *r, uint64_t token)
 {
     uint8_t hash[SHA256_SIZE];
 
-    int rc = publish_complete(fs);
-    if (!rc)
-        rc = describe(fs, p);
+    int rc = describe(fs, p);
     if (!rc)
         rc = cut_seal(fs, c, p, r, hash);
     if (!rc)
@@ -156,7 +153,8 @@ static int send(struct fs *fs, struct publication *p, struct cut *c, struct reve
     return rc ? rc : publish_complete(fs);
 }
 
-/* One part, from the cut to the store. 1 when more has to follow. */
+/* One part, from the cut to the store. 1 when more has to follow. What was intended before has
+ * the next number, and goes first: a part of a checkpoint, say, for which the store had no room. */
 static int publish_part(struct fs *fs)
 {
     struct publication p = { 0 };
@@ -166,7 +164,9 @@ static int publish_part(struct fs *fs)
 
     crypto_random(&token, sizeof token);
     token >>= 1;
-    int rc = reverse_new(&r);
+    int rc = publish_complete(fs);
+    if (!rc)
+        rc = reverse_new(&r);
     if (!rc)
         rc = cut_and_collect(fs, &c, &p.rows, r, token);
     p.more = rc == 1;
@@ -187,7 +187,9 @@ int publish_shard(struct fs *fs, struct dump *d, uint32_t number)
     struct reverse *r = NULL;
     struct cut c = { .v = calloc(1, sizeof *c.v), .rows = calloc(1, sizeof *c.rows) };
 
-    int rc = c.v && c.rows ? reverse_new(&r) : -ENOMEM;
+    int rc = c.v && c.rows ? publish_complete(fs) : -ENOMEM;
+    if (!rc)
+        rc = reverse_new(&r);
     if (!rc) {
         commit_take_turn(fs);
         rc = index_dump(fs->index, d, SHARD_ROWS, &p.rows);
