@@ -111,9 +111,6 @@ static int commit_journal(struct fs *fs, struct snapshot *s)
 
 static int commit_index(struct fs *fs, struct snapshot *s)
 {
-    /* What failed may be in the index's log all the same, and then a record of the present
-     * generation would count no more. */
-    fs->commit.must_apply = true;
     int rc = sync_extents(fs, s);
     if (rc) {
         fs_latch(fs, rc, "segment sync");
@@ -128,6 +125,9 @@ static int commit_index(struct fs *fs, struct snapshot *s)
     if (rc) {
         if (rc != -ENOSPC && rc != -ENOMEM)
             fs_latch(fs, rc, "index");
+        /* Its last frame may have been written, and SQLite lacked the memory to note that: then
+         * a record of the present generation would count no more. */
+        fs->commit.must_apply |= rc == -ENOMEM;
         return rc;
     }
     rc = index_sync(fs->index);
