@@ -51,29 +51,41 @@ int layout_journal(int dir, const uint8_t local_key[KEY_SIZE])
     return rc;
 }
 
-/* The directory is ours and new, so whatever is in it is so too. */
-void layout_empty(int dirfd, const char *last, enum fault_point point)
+static int remove_entry(int dirfd, const char *name, enum fault_point point)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fault_hit(point);
+    if (rc || unlinkat(dirfd, name, 0) == 0)
+        return rc;
+    int below = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (below < 0)
+        return -errno;
+    rc = layout_empty(below, "", point);
+    close(below);
+    return rc ? rc : unlinkat(dirfd, name, AT_REMOVEDIR) ? -errno : 0;
+}
+
+/* The directory is ours and new, so whatever is in it is so too. */
+int layout_empty(int dirfd, const char *last, enum fault_point point)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
     if (!dir) {
+        rc = -errno;
         if (fd >= 0)
             close(fd);
-        return;
+        return rc;
     }
     for (struct dirent *d; (d = readdir(dir));) {
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 || strcmp(d->d_name, last) == 0 ||
-            fault_hit(point) || unlinkat(dirfd, d->d_name, 0) == 0)
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 || strcmp(d->d_name, last) == 0)
             continue;
-        int below = openat(dirfd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (below < 0)
-            continue;
-        layout_empty(below, "", point);
-        close(below);
-        unlinkat(dirfd, d->d_name, AT_REMOVEDIR);
+        int failed = remove_entry(dirfd, d->d_name, point);
+        rc = rc ? rc : failed;
     }
     closedir(dir);
-    if (*last && io_sync_dir(dirfd, point) == 0)
-        unlinkat(dirfd, last, 0);
+    if (!rc && *last)
+        rc = io_sync_dir(dirfd, point);
+    if (!rc && *last)
+        rc = unlinkat(dirfd, last, 0) ? -errno : 0;
+    return rc;
 }

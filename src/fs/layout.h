@@ -13,8 +13,8 @@ int layout_directory(int at, const char *name, int *out, enum fault_point point)
 int layout_file(int at, const char *name, int *out, enum fault_point point);
 /* An empty journal: from now on its absence is damage. */
 int layout_journal(int dir, const uint8_t local_key[KEY_SIZE]);
-/* Removes all that is in a directory of ours, which may hold directories; the file `last`
- * after all others are gone for good. As far as it goes: whoever removes the directory sees. */
-void layout_empty(int dirfd, const char *last, enum fault_point point);
+/* Removes all that is in a directory of ours, which may hold directories; the file `last` (or
+ * "") only when all others are gone for good. */
+int layout_empty(int dirfd, const char *last, enum fault_point point);
 
 #endif

@@ -93,8 +93,9 @@ static int remove_leftover(struct renewal *w)
         return -errno;
     int rc = flock(fd, LOCK_EX | LOCK_NB) ? E_STATE_IN_USE : exists(fd, MARK) ? 0 : -EEXIST;
     if (!rc) {
-        layout_empty(fd, MARK, FAULT_rebuild);
-        rc = unlinkat(w->basefd, w->temporary, AT_REMOVEDIR) ? -errno : 0;
+        rc = layout_empty(fd, MARK, FAULT_rebuild);
+        if (!rc)
+            rc = unlinkat(w->basefd, w->temporary, AT_REMOVEDIR) ? -errno : 0;
     }
     close(fd);
     return rc;

@@ -467,6 +467,15 @@ part_leftovers() {
     done
     open_vault --rebuild >"$TMP/said" 2>&1 || fail "cut at the end of the removal: $(cat "$TMP/said")"
     close_vault
+    # Or what fails to be removed: the mark stays with it.
+    fresh killed
+    rm "$dir/lock"
+    ECLUSE_FAULT=ballast:kill open_vault --rebuild >/dev/null 2>&1 || true
+    expect_exit 13 env ECLUSE_FAULT=rebuild:EIO:2 "$ECLUSE" mount --rebuild --keyfile "$KEY" --state "$STATE" "$STORE" "$MNT" </dev/null
+    [ -e "$left/rebuilding" ] || fail "the mark went before the rest"
+    open_vault --rebuild >"$TMP/said" 2>&1 || fail "after a removal that failed: $(cat "$TMP/said")"
+    census "$MNT" | cmp -s - "$TMP/current" || fail "not the tree that it was"
+    close_vault
     echo "a removal of $before files cut at $n steps"
     [ "$n" -gt 4 ] || fail "hardly any step was passed"
 }
