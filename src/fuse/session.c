@@ -172,20 +172,22 @@ void session_unmount(struct session *s)
 
 /* --- serving ----------------------------------------------------------------------- */
 
-/* When there was no thread to be had for the next request, whoever is served may wait for that
- * one: it is tried again. */
+/* While no thread is to be had for the next request it is tried again: whoever is served now may
+ * be waiting for that one. */
 static void wait_event(struct session *s)
 {
     struct timespec until;
 
-    do {
+    while (atomic_load(&s->pool.short_of)) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += CALL_SECONDS;
         if (sem_clockwait(&s->event, CLOCK_MONOTONIC, &until) == 0)
             return;
-        if (errno == ETIMEDOUT && s->pool.short_of)
+        if (errno == ETIMEDOUT)
             worker_call(s);
-    } while (true);
+    }
+    while (sem_wait(&s->event) && errno == EINTR)
+        ;
 }
 
 int session_run(struct session *s, void (*ready)(void *ctx), void *ctx)

@@ -98,9 +98,10 @@ int worker_call(struct session *s)
     pthread_mutex_lock(&p->lock);
     int rc = pop_parked_locked(p) ? 0 : add_locked(s);
     pthread_mutex_unlock(&p->lock);
-    if (rc && !atomic_load(&p->short_of))
+    if (!atomic_exchange(&p->short_of, rc != 0) && rc) {
         log_warning("ECL-0404 no further worker: %s", error_name(rc));
-    atomic_store(&p->short_of, rc != 0);
+        sem_post(&s->event);     /* session_run tries again */
+    }
     return rc;
 }
 
