@@ -110,15 +110,15 @@ enum exit_code {
     X(E_LATCHED, -5036, EROFS, EXIT_SYSTEM, \
       "the vault is read-only since a disk error; mount it again", \
       "le coffre est en lecture seule depuis une erreur de disque; montez-le de nouveau") \
-    X(E_UNSAVED, -5039, EIO, EXIT_SYSTEM, \
-      "not all that was written last could be saved", \
-      "ce qui a été écrit en dernier n’a pas pu être enregistré en entier") \
     X(E_OTHER_DEVICE, -5037, EBUSY, EXIT_PERMISSION, \
       "another device publishes into this store, and may need what would be removed", \
       "un autre appareil publie dans ce dépôt et pourrait avoir besoin de ce qui serait supprimé") \
     X(E_STATE_SYNCED, -5038, EINVAL, EXIT_STATE, \
       "the local state lies in a folder that a sync client copies; choose another place (--state)", \
       "l’état local se trouve dans un dossier qu’un client de synchronisation copie; choisissez un autre emplacement (--state)") \
+    X(E_UNSAVED, -5039, EIO, EXIT_SYSTEM, \
+      "not all that was written last could be saved", \
+      "ce qui a été écrit en dernier n’a pas pu être enregistré en entier") \
     X(E_MOUNTPOINT, -5040, EINVAL, EXIT_MOUNTPOINT, \
       "the mountpoint does not exist or is not a directory", \
       "le point de montage n’existe pas ou n’est pas un répertoire") \

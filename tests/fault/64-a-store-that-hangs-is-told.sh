@@ -109,14 +109,20 @@ mount_it "$TMP/log4"
 # objects of other files have been read since), and nobody needs it.
 sum=$(sha256sum <"$MNT/log")
 for other in slow last copy part-{1..4}; do cat "$MNT/$other" >/dev/null; done
-exec 8>>"$MNT/log"
 stuck
-echo "one line more" >&8
+{
+    echo "one line more"
+    : >"$TMP/written"
+    until [ -e "$TMP/turned" ]; do read -rt 0.02 <> <(:) || true; done
+} >>"$MNT/log" &
+writer=$!
+until_true test -e "$TMP/written"
 mv "$MNT/log" "$MNT/log.1"
 echo other >"$MNT/other"
 timeout 20 sync "$MNT/other" || fail "the store holds up who works on this computer"
 back
-exec 8>&-
+touch "$TMP/turned"
+wait $writer
 same "the log" "$sum" "$(head -c 100 "$MNT/log.1" | sha256sum)"
 same "its last line" "one line more" "$(tail -c 14 "$MNT/log.1")"
 
