@@ -261,11 +261,10 @@ part_signal() {
     local lang code said child
     for lang in C.UTF-8 fr_CA.UTF-8; do
         afresh
-        set -m
-        (ECLUSE_FAULT=rebuild:delay=6000:$middle LC_ALL=$lang exec "$ECLUSE" recover --recovery-file "$SHEET" \
-            --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said.child" 2>&1) &
+        # A shell starts what runs in the background with SIGINT ignored, and may itself have been started so.
+        ECLUSE_FAULT=rebuild:delay=6000:$middle LC_ALL=$lang env --default-signal=INT "$ECLUSE" recover \
+            --recovery-file "$SHEET" --keyfile "$KEY" --state "$NEW" "$STORE" >"$TMP/said.child" 2>&1 &
         child=$!
-        set +m
         until_true test -e "$NEW/.$vault.rebuild/history"
         kill -STOP $child     # or it is through before the other one has begun, on a busy computer
         expect_exit 6 recover # at the same time
