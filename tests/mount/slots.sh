@@ -32,6 +32,9 @@ mkdir "$MNT"
 VAULT=$(basename "$STATE"/*)
 DIR=$STATE/$VAULT
 "$ECLUSE" mount --keyfile "$KEY" --state "$STATE" "$STORE" "$MNT" && echo content >"$MNT/file"
+# Read for the first time since it was written, a file has a new access time, which is published.
+# Whether that is so depends on whether the kernel's clock ticked before its content was written.
+touch -a -d '1 hour' "$MNT/file"
 umount_vault
 rm "$DIR/ballast" # 64 MiB less to compare
 objects >"$TMP/objects"
